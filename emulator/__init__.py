@@ -1,0 +1,81 @@
+"""The runtime of the quantum internet emulator: time, actors, channels, quantum states, histories.
+
+Start with `Network`: it wires actors and runs them in emulated time.
+"""
+
+from .actor import MS, US, Actor, Handler, S, UnknownActorError
+from .channel import Channel, ChannelFault, Envelope
+from .mailbox import Mailbox
+from .memory import Bank, MemoryFullError, QuantumDevice, QuantumMemory, Qubit
+from .messages import Message, MessageError, PairId, decode, encode, message_types
+from .network import ActorCrashError, Network, Outcome
+from .port import Begin, Half, Herald, Port, Session, Start, Stop, Stopped, TimedOut
+from .quantum import (
+    PERFECT,
+    BellMeasurement,
+    BellState,
+    Engine,
+    Gate,
+    MemoryNoise,
+    Noise,
+    QubitError,
+    QubitId,
+    Readout,
+    Snapshot,
+    parity,
+)
+from .randomness import RandomStream
+from .records import History, Record
+from .time import Timeline
+
+__all__ = [
+    "MS",
+    "PERFECT",
+    "US",
+    "Actor",
+    "ActorCrashError",
+    "Bank",
+    "Begin",
+    "BellMeasurement",
+    "BellState",
+    "Channel",
+    "ChannelFault",
+    "Engine",
+    "Envelope",
+    "Gate",
+    "Half",
+    "Handler",
+    "Herald",
+    "History",
+    "Mailbox",
+    "MemoryFullError",
+    "MemoryNoise",
+    "Message",
+    "MessageError",
+    "Network",
+    "Noise",
+    "Outcome",
+    "PairId",
+    "Port",
+    "QuantumDevice",
+    "QuantumMemory",
+    "Qubit",
+    "QubitError",
+    "QubitId",
+    "RandomStream",
+    "Readout",
+    "Record",
+    "S",
+    "Session",
+    "Snapshot",
+    "Start",
+    "Stop",
+    "Stopped",
+    "TimedOut",
+    "Timeline",
+    "UnknownActorError",
+    "decode",
+    "encode",
+    "message_types",
+    "parity",
+]

@@ -1,0 +1,224 @@
+"""An actor: a name, a mailbox, random streams of its own, and a life that can end and begin again.
+
+What an actor does is either a *handler*, a plain function that runs when a message or a timer arrives and must not block,
+or a *behaviour*, an `async` task started by `run`. Handlers cost 1-2 us, waking a task about 10 us.
+
+    class Pinger(Actor):
+        def handlers(self):
+            return {Pong: self.on_pong}
+
+        async def run(self):
+            self.send("bob", Ping(1))
+            await self.sleep(10 * MS)
+
+        def on_pong(self, message, envelope):
+            self.record("pong", message.count)
+
+An actor touches nothing of another: it sends messages, and knows what it measured or was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
+
+import trio
+
+from .channel import Channel, Envelope
+from .mailbox import Mailbox
+from .messages import Message
+from .randomness import RandomStream
+from .records import History
+from .time import Place, Timeline
+
+Handler: TypeAlias = Callable[[Any, Envelope], None]
+
+R = TypeVar("R")
+
+US: Final = 1_000
+MS: Final = 1_000_000
+S: Final = 1_000_000_000
+RANK_BITS: Final = 20  # actors are numbered below 2^20; a rank packs who acts and who sent
+
+
+class UnknownActorError(LookupError):
+    """A message to an actor to whom no channel leads."""
+
+
+class Cell:
+    """Where an actor lives: what its network gives it. One per actor, for all its lives."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        timeline: Timeline,
+        history: History,
+        seed: int,
+        on_crash: Callable[[Cell, Exception], None],
+    ) -> None:
+        self.actor = actor
+        self.timeline = timeline
+        self.history = history
+        self.seed = seed
+        self.channels: dict[str, Channel] = {}
+        self.streams: dict[str, RandomStream] = {}
+        self.mailbox = Mailbox()
+        self.incarnation = 0
+        self.alive = False
+        self.running = False  # does its `run` go on?
+        self.rank = 0
+        self.lost = 0  # messages that came while it was down
+        self.scope = trio.CancelScope()
+        self._handlers: Mapping[type[Message], Handler] = {}
+        self._on_crash = on_crash
+
+    def begin(self) -> None:
+        """Begin a life with empty memory; the network starts `run` thereafter."""
+        self.incarnation += 1
+        self.alive = True
+        self.mailbox = Mailbox()
+        self.scope = trio.CancelScope()
+        self._handlers = self.actor.handlers()
+        self.history.add(self.timeline.now_ns, self.actor.name, "begins", (self.incarnation,))
+        self.guard(self.actor.begin)
+
+    def deliver(self, envelope: Envelope) -> None:
+        """Take an envelope from a channel."""
+        if not self.alive:
+            self.lost += 1
+            return
+        message = envelope.message
+        self.history.add(
+            self.timeline.now_ns,
+            self.actor.name,
+            "message",
+            (envelope.sender, envelope.incarnation, envelope.sent_ns, message),
+        )
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            self.mailbox.put(envelope)
+            return
+        try:
+            handler(message, envelope)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it ends this life, and the supervisor hears of it)
+            self.crash(error)
+
+    def fire(self, incarnation: int, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """Run a timer, unless it was set in an earlier life."""
+        if incarnation == self.incarnation and self.alive:
+            self.guard(fn, *args)
+
+    def guard(self, fn: Callable[..., None], *args: Any) -> None:
+        """Call something of the actor's; an error in it is a crash."""
+        try:
+            fn(*args)
+        except Exception as error:  # noqa: BLE001
+            self.crash(error)
+
+    def crash(self, error: Exception) -> None:
+        """End this life: memory is lost, behaviours are cancelled, timers are void; the supervisor decides what follows."""
+        if not self.alive:
+            return
+        self.alive = False
+        self.history.add(self.timeline.now_ns, self.actor.name, "crashes", (type(error).__name__,))
+        self.scope.cancel()
+        self.actor.lose()
+        self._on_crash(self, error)
+
+
+class Actor:
+    """Base of every node, station and controller. Subclasses override the first five methods."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._cell: Cell
+
+    # -- what a subclass says --------------------------------------------------------------------------------------
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return which function takes which type of message; other messages wait in the mailbox."""
+        return {}
+
+    def begin(self) -> None:
+        """Set up the state of a new life; also called after a restart."""
+
+    async def run(self) -> None:
+        """Behave: the tasks of this life. Returning ends nothing, raising is a crash."""
+
+    def close(self) -> None:
+        """Prepare for the end of the run: give back what is held, let `run` return."""
+
+    def lose(self) -> None:
+        """Lose all memory, at a crash."""
+
+    def held(self) -> Mapping[str, int]:
+        """Return how many of each kind of resource are in use: all zero at quiescence, or something leaks."""
+        return {}
+
+    # -- what it may use -------------------------------------------------------------------------------------------
+
+    def attach(self, cell: Cell) -> None:
+        """Take the place in a network; done by `Network.add`."""
+        self._cell = cell
+
+    @property
+    def now_ns(self) -> int:
+        """Return the emulated time."""
+        return self._cell.timeline.now_ns
+
+    @property
+    def incarnation(self) -> int:
+        """Return which life this is, from 1."""
+        return self._cell.incarnation
+
+    def send(self, to: str, message: Message) -> None:
+        """Send a message over the channel to a neighbour; raises UnknownActorError if there is none."""
+        cell = self._cell
+        channel = cell.channels.get(to)
+        if channel is None:
+            raise UnknownActorError(f"{self.name} has no channel to {to!r}, only to {sorted(cell.channels)}")
+        channel.send(Envelope(self.name, cell.incarnation, cell.timeline.now_ns, message))
+
+    def after(self, delay_ns: int, fn: Callable[..., None], *args: Any) -> None:
+        """Call `fn(*args)` after at least 1 ns, unless this life has ended by then."""
+        cell = self._cell
+        if delay_ns < 1:
+            raise ValueError(f"{self.name}: a delay of {delay_ns} ns must be at least 1 ns")
+        rank = cell.rank << RANK_BITS | cell.rank
+        cell.timeline.at(cell.timeline.now_ns + delay_ns, cell.fire, cell.incarnation, fn, args, rank=rank)
+
+    async def sleep(self, delay_ns: int) -> None:
+        """Wait exactly; `trio.sleep` works too, in float seconds."""
+        cell = self._cell
+        await cell.timeline.sleep(max(1, delay_ns), rank=cell.rank << RANK_BITS | cell.rank)
+
+    async def operate(self, duration_ns: int, fn: Callable[..., R], *args: Any) -> R:
+        """Wait while an operation takes its time; it is applied at the end, by an event of this actor, and has a result.
+
+        That is how a behaviour acts on quantum states, so that the order of operations is that of the timeline.
+        """
+        cell, place, results = self._cell, Place(), list[R]()
+
+        def finish() -> None:
+            results.append(fn(*args))
+            place.wake()
+
+        rank = cell.rank << RANK_BITS | cell.rank
+        cell.timeline.at(cell.timeline.now_ns + max(1, duration_ns), cell.fire, cell.incarnation, finish, (), rank=rank)
+        await place.park()
+        return results[0]
+
+    async def receive(self, *kinds: type[Message]) -> Envelope:
+        """Wait for a message that no handler takes, of one of the types given."""
+        return await self._cell.mailbox.get(*kinds)
+
+    def random(self, purpose: str = "") -> RandomStream:
+        """Return this actor's random stream for a purpose; it goes on through all its lives."""
+        streams = self._cell.streams
+        if purpose not in streams:
+            streams[purpose] = RandomStream(self._cell.seed, self.name, purpose)
+        return streams[purpose]
+
+    def record(self, kind: str, *fields: Any) -> None:
+        """Write into the history."""
+        self._cell.history.add(self._cell.timeline.now_ns, self.name, kind, fields)

@@ -1,0 +1,96 @@
+"""One direction between two actors: a message arrives when the light in its fibre has, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+
+from .messages import Message, encode
+from .time import Timeline
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """A message under way, with what its channel knows of it: who sent it, in which of its lives, and when."""
+
+    sender: str
+    incarnation: int
+    sent_ns: int
+    message: Message
+
+
+class ChannelFault(Protocol):
+    """Something that interferes with a channel: drops, delays, duplicates, alters."""
+
+    def deliveries(self, envelope: Envelope, arrival_ns: int) -> Iterable[tuple[Envelope, int]]:
+        """Return what arrives, and when, instead of this envelope at this time."""
+
+
+class Channel:
+    """Delivers envelopes in order, each after
+
+    serialisation (8 x bytes / `bit_rate_per_s`, one message after the other) + `latency_ns` + `processing_ns`.
+
+    At most `capacity` envelopes are under way; one more is refused (`send` returns False) and counted in `refused`.
+    Faults in `faults` act in the order of the list.
+    """
+
+    __slots__ = (
+        "_bit_rate_per_s", "_busy_until_ns", "_delay_ns", "_deliver", "_timeline",
+        "capacity", "faults", "latency_ns", "rank", "refused", "under_way",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        deliver: Callable[[Envelope], None],
+        *,
+        latency_ns: int,
+        processing_ns: int = 0,
+        bit_rate_per_s: float | None = None,
+        capacity: int = 10_000,
+        rank: int = 0,
+    ) -> None:
+        if latency_ns < 1:
+            raise ValueError(f"latency_ns = {latency_ns} must be at least 1: nothing is instantaneous")
+        self._timeline = timeline
+        self._deliver = deliver
+        self._bit_rate_per_s = bit_rate_per_s
+        self._delay_ns = latency_ns + processing_ns
+        self.rank = rank
+        self._busy_until_ns = 0
+        self.latency_ns = latency_ns
+        self.capacity = capacity
+        self.faults: list[ChannelFault] = []
+        self.under_way = self.refused = 0
+
+    def send(self, envelope: Envelope) -> bool:
+        """Put an envelope on its way; return False if the queue is full and it was refused."""
+        if self.under_way >= self.capacity:
+            self.refused += 1
+            return False
+        departure_ns = envelope.sent_ns
+        if self._bit_rate_per_s is not None:
+            serialisation_ns = -int(-8e9 * len(encode(envelope.message)) // self._bit_rate_per_s)
+            departure_ns = self._busy_until_ns = max(departure_ns, self._busy_until_ns) + serialisation_ns
+        arrival_ns = departure_ns + self._delay_ns
+        if not self.faults:
+            self._schedule(envelope, arrival_ns)
+            return True
+        arrivals: list[tuple[Envelope, int]] = [(envelope, arrival_ns)]
+        for fault in self.faults:
+            arrivals = [late for early in arrivals for late in fault.deliveries(*early)]
+        for late, time_ns in arrivals:
+            if time_ns < envelope.sent_ns + self.latency_ns:
+                raise ValueError(f"a fault delivers at {time_ns} ns what left at {envelope.sent_ns} ns: faster than light")
+            self._schedule(late, time_ns)
+        return True
+
+    def _schedule(self, envelope: Envelope, arrival_ns: int) -> None:
+        self.under_way += 1
+        self._timeline.at(arrival_ns, self._arrive, envelope, rank=self.rank)
+
+    def _arrive(self, envelope: Envelope) -> None:
+        self.under_way -= 1
+        self._deliver(envelope)

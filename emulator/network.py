@@ -1,0 +1,202 @@
+"""The only place where the parts meet: actors are added, joined by channels, and run together under supervision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import trio
+
+from .actor import MS, RANK_BITS, Actor, Cell, S
+from .channel import Channel
+from .quantum import Engine
+from .records import History
+from .time import LAST_RANK, Timeline
+
+A = TypeVar("A", bound=Actor)
+
+
+class ActorCrashError(RuntimeError):
+    """An actor raised, and its restart policy is to end the run."""
+
+    def __init__(self, actor: str, time_ns: int) -> None:
+        super().__init__(f"{actor} crashed at {time_ns / 1e9:.9f} s of emulated time")
+        self.actor = actor
+        self.time_ns = time_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: when, whether a person interrupted it, and what is still held though nothing goes on (leaks)."""
+
+    emulated_ns: int
+    interrupted: bool
+    leaks: dict[str, int]
+
+
+class Network:
+    """Actors, the channels between them, the quantum states they share, one clock and one history.
+
+    >>> network = Network(seed=1)
+    >>> alice, bob = network.add(Actor("alice")), network.add(Actor("bob"))
+    >>> network.connect("alice", "bob", latency_ns=5_000)
+    >>> network.run(for_ns=1_000_000).leaks
+    {}
+    """
+
+    def __init__(self, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False) -> None:
+        self.seed = seed
+        self.timeline = Timeline(rate)
+        self.history = History(keep=keep_history)
+        self.engine = Engine()
+        self.ticks = 0  # calls of watchers: they are events of the timeline, but not of the world
+        self._cells: dict[str, Cell] = {}
+        self._restart_ns: dict[str, int] = {}
+        self._failure: ActorCrashError | None = None
+        self._draining = False
+        self._nursery: trio.Nursery
+        self._main_scope = trio.CancelScope()
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def add(self, actor: A, *, restart_after_ns: int | None = None) -> A:
+        """Add an actor. If it crashes, it is restarted after a while, or (None) the run ends with ActorCrashError."""
+        if actor.name in self._cells:
+            raise ValueError(f"there is an actor named {actor.name!r} already")
+        cell = Cell(actor, self.timeline, self.history, self.seed, self._crashed)
+        actor.attach(cell)
+        self._cells[actor.name] = cell
+        if restart_after_ns is not None:
+            self._restart_ns[actor.name] = restart_after_ns
+        return actor
+
+    def connect(
+        self,
+        a: str,
+        b: str,
+        *,
+        latency_ns: int,
+        processing_ns: int = 0,
+        bit_rate_per_s: float | None = None,
+    ) -> None:
+        """Join two actors by a channel in each direction."""
+        for source, sink in ((a, b), (b, a)):
+            self._cells[source].channels[sink] = Channel(
+                self.timeline,
+                self._cells[sink].deliver,
+                latency_ns=latency_ns,
+                processing_ns=processing_ns,
+                bit_rate_per_s=bit_rate_per_s,
+            )
+
+    @property
+    def actors(self) -> dict[str, Actor]:
+        """Return the actors by name, sorted: for records and tests; no actor sees this."""
+        return {name: self._cells[name].actor for name in sorted(self._cells)}
+
+    def channel(self, source: str, sink: str) -> Channel:
+        """Return one direction between two actors, such as to put a fault into it."""
+        return self._cells[source].channels[sink]
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def run(self, *, for_ns: int, drain_ns: int = 30 * S) -> Outcome:
+        """Run for a span of emulated time, then let everything be given back (at most `drain_ns`), and account for it.
+
+        Ctrl-C ends the span early. Raises ActorCrashError if an actor crashed that is not to be restarted.
+        """
+        outcome: Outcome = self.timeline.run(self._main, for_ns, drain_ns)
+        return outcome
+
+    def watch(self, period_ns: int, watcher: Callable[[], None]) -> None:
+        """Call something periodically that looks but does not touch, such as a display. Not part of the history."""
+
+        def tick() -> None:
+            self.ticks += 1
+            watcher()
+            if not self._draining:
+                self.timeline.at(self.timeline.now_ns + period_ns, tick, rank=LAST_RANK)
+
+        self.timeline.at(self.timeline.now_ns + period_ns, tick, rank=LAST_RANK)
+
+    def crash(self, name: str, error: Exception | None = None) -> None:
+        """Crash an actor from outside, as a fault does."""
+        self._cells[name].crash(error or RuntimeError("crashed on purpose"))
+
+    async def _main(self, for_ns: int, drain_ns: int) -> Outcome:
+        self._rank_all()
+        interrupted = False
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for name in sorted(self._cells):
+                cell = self._cells[name]
+                self.timeline.at(0, self._begin, cell, rank=cell.rank << RANK_BITS | cell.rank)
+            with self._main_scope:
+                try:
+                    await self.timeline.sleep_until(for_ns, rank=LAST_RANK)
+                except KeyboardInterrupt:
+                    interrupted = True
+                emulated_ns = self.timeline.now_ns
+                await self._drain(emulated_ns + drain_ns)
+            if self._failure is None:
+                leaks = self._leaks()
+            nursery.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+        return Outcome(emulated_ns, interrupted, leaks)
+
+    def _rank_all(self) -> None:
+        for rank, name in enumerate(sorted(self._cells), start=1):
+            self._cells[name].rank = rank
+        for cell in self._cells.values():
+            for name, channel in cell.channels.items():
+                channel.rank = self._cells[name].rank << RANK_BITS | cell.rank
+
+    def _begin(self, cell: Cell) -> None:
+        cell.begin()
+        if cell.alive and type(cell.actor).run is not Actor.run:
+            cell.running = True
+            self._nursery.start_soon(self._live, cell, name=cell.actor.name)
+
+    async def _live(self, cell: Cell) -> None:
+        with cell.scope:
+            try:
+                await cell.actor.run()
+            except Exception as error:  # noqa: BLE001  (a crash of this actor, not of the network)
+                cell.crash(error)
+        cell.running = False
+
+    def _crashed(self, cell: Cell, error: Exception) -> None:
+        name, now_ns = cell.actor.name, self.timeline.now_ns
+        if name in self._restart_ns:
+            rank = cell.rank << RANK_BITS | cell.rank
+            self.timeline.at(now_ns + max(1, self._restart_ns[name]), self._begin, cell, rank=rank)
+            return
+        if self._failure is None:
+            self._failure = ActorCrashError(name, now_ns)
+            self._failure.__cause__ = error
+            self._main_scope.cancel()
+
+    async def _drain(self, deadline_ns: int) -> None:
+        # Nobody watches any more: the rest need not be paced, and pacing is no part of the history.
+        self.timeline.rate = math.inf
+        self._draining = True
+        for name in sorted(self._cells):
+            cell = self._cells[name]
+            rank = cell.rank << RANK_BITS | cell.rank
+            self.timeline.at(self.timeline.now_ns + 1, cell.fire, cell.incarnation, cell.actor.close, (), rank=rank)
+        while self.timeline.now_ns < deadline_ns:
+            await self.timeline.sleep(MS, rank=LAST_RANK)
+            if self.timeline.next_event_ns() is None and not any(c.running for c in self._cells.values()):
+                break
+
+    def _leaks(self) -> dict[str, int]:
+        found = {"qubits": len(self.engine)}
+        for name, cell in sorted(self._cells.items()):
+            found[f"{name} task"] = int(cell.running)
+            found[f"{name} messages under way"] = sum(c.under_way for c in cell.channels.values())
+            for kind, count in cell.actor.held().items():
+                found[f"{name} {kind}"] = count
+        return {what: count for what, count in found.items() if count}

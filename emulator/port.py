@@ -1,0 +1,167 @@
+"""One side of a link as its node sees it, and the messages between a node and the heralding station of the link.
+
+A *session* offers one memory position to the station. The station joins sessions from both sides that bear the same label
+(the circuit they serve), tells both when to emit (`Begin`), and announces success (`Herald`) or that time is up (`TimedOut`).
+A node may withdraw (`Stop`); what crosses that on the way is answered by whichever comes first.
+
+    node                            station
+     | -- Start(label, position) -->  |    one session
+     | <-- Begin(first emission) ---  |    the other side has one too: attempts begin
+     | <-- Herald(pair, bell) ------  |    or TimedOut, or (after a Stop) Stopped: the session has ended
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .memory import QuantumMemory, Qubit
+from .messages import Message, PairId
+
+
+class Start(Message, tag="link-start"):
+    """Node to station: a position is ready to emit for a label; give up after `patience_ns` of attempts (0: never)."""
+
+    label: str
+    session: int
+    position: int
+    generation: int
+    patience_ns: int
+
+
+class Stop(Message, tag="link-stop"):
+    """Node to station: withdraw a session."""
+
+    session: int
+
+
+class Begin(Message, tag="link-begin"):
+    """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`."""
+
+    session: int
+    first_emission_ns: int
+    period_ns: int
+
+
+class Herald(Message, tag="link-herald"):
+    """Station to node: a pair. `sequence` counts the station's pairs, `mode` is which of the multiplexed modes it was."""
+
+    session: int
+    sequence: int
+    bell: int
+    emitted_ns: int
+    mode: int
+
+
+class TimedOut(Message, tag="link-timed-out"):
+    """Station to node: no pair within the patience of the session."""
+
+    session: int
+
+
+class Stopped(Message, tag="link-stopped"):
+    """Station to node: the session was withdrawn."""
+
+    session: int
+
+
+@dataclass(slots=True, eq=False)
+class Half:
+    """A node's half of a Bell pair: what it was told (`pair`, `bell`) and its qubit."""
+
+    pair: PairId
+    bell: int
+    qubit: Qubit | None  # None once it was measured
+    emitted_ns: int
+
+
+@dataclass(slots=True)
+class Session:
+    """A session under way: the position it offers, and since when it emits (None: not yet)."""
+
+    label: str
+    qubit: Qubit
+    emitting_since_ns: int | None = None
+    period_ns: int = 1
+    stopping: bool = False
+
+
+# How a port sends to its station.
+Send: TypeAlias = Callable[[str, Message], None]
+
+
+class Port:
+    """A node's end of a link. It keeps as many sessions under way as the memory reserved for a label allows.
+
+    peer: the node at the other end; station: the heralding station between; bank: the memory bank that serves this port;
+    length_km and latency_ns: of the whole link.
+    """
+
+    def __init__(
+        self,
+        peer: str,
+        station: str,
+        bank: str,
+        *,
+        latency_ns: int,
+        length_km: float = 0.0,
+        patience_ns: int = 0,
+    ) -> None:
+        self.peer = peer
+        self.station = station
+        self.bank = bank
+        self.latency_ns = latency_ns
+        self.length_km = length_km
+        self.patience_ns = patience_ns
+        self.sessions: dict[int, Session] = {}
+        self.emitted = 0  # attempts of sessions that have ended
+        self._next = 1
+
+    def fill(self, label: str, memory: QuantumMemory, send: Send) -> None:
+        """Offer every spare position reserved for a label to the station."""
+        owner = (label, self.peer)
+        for _ in range(memory.spare(self.bank, owner)):
+            qubit = memory.take(self.bank, owner)
+            session, self._next = self._next, self._next + 1
+            self.sessions[session] = Session(label, qubit)
+            _, position, generation = qubit.id
+            send(self.station, Start(label, session, position, generation, self.patience_ns))
+
+    def withdraw(self, label: str, send: Send) -> None:
+        """Stop all sessions of a label; each ends when the station has answered."""
+        for number, session in self.sessions.items():
+            if session.label == label and not session.stopping:
+                session.stopping = True
+                send(self.station, Stop(number))
+
+    def active(self, label: str) -> int:
+        """Return how many sessions of a label have not ended."""
+        return sum(s.label == label for s in self.sessions.values())
+
+    def begun(self, message: Begin) -> None:
+        """Note that a session's attempts begin."""
+        if (session := self.sessions.get(message.session)) is not None:
+            self.emitted += _attempts(session, message.first_emission_ns - 1)  # with an earlier partner
+            session.emitting_since_ns = message.first_emission_ns
+            session.period_ns = message.period_ns
+
+    def ended(self, number: int, now_ns: int) -> Session | None:
+        """End a session on the station's word; return it, or None if it is not known (any more)."""
+        session = self.sessions.pop(number, None)
+        if session is not None:
+            self.emitted += _attempts(session, now_ns)
+        return session
+
+    def attempts(self, now_ns: int) -> int:
+        """Return how many attempts this port has made: each of them disturbs the other qubits of some platforms."""
+        return self.emitted + sum(_attempts(s, now_ns) for s in self.sessions.values())
+
+    def lose(self) -> None:
+        """Forget all sessions, at a crash."""
+        self.sessions.clear()
+
+
+def _attempts(session: Session, now_ns: int) -> int:
+    since = session.emitting_since_ns
+    return 0 if since is None or now_ns < since else (now_ns - since) // session.period_ns + 1

@@ -1,0 +1,93 @@
+"""The history of a run: what happened, when, to whom, in the canonical order, and its SHA-256.
+
+The raw order of records of different actors at one instant depends on where the actors run. So the records of an instant
+are put in order of actor before they are hashed: (time, actor, the actor's own sequence).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+
+class Record(NamedTuple):
+    """One thing that happened: `fields` are plain values or messages."""
+
+    time_ns: int
+    actor: str
+    kind: str
+    fields: tuple[Any, ...]
+
+
+Observer: TypeAlias = Callable[[Record], None]
+_FLUSH_BYTES = 1 << 16
+
+
+class History:
+    """Takes the records of a run, hashes them, counts them, and shows them to observers.
+
+    >>> history = History()
+    >>> history.add(5, "bob", "wakes", ())
+    >>> history.add(5, "alice", "wakes", ())
+    >>> other = History()
+    >>> other.add(5, "alice", "wakes", ())
+    >>> other.add(5, "bob", "wakes", ())
+    >>> history.sha256() == other.sha256()
+    True
+
+    Observers see records of the kinds they asked for at once, in the raw order; `keep` also holds on to all of them.
+    """
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.counts: dict[str, int] = {}
+        self.kept: list[Record] | None = [] if keep else None
+        self._instant: list[Record] = []
+        self._time_ns = -1
+        self._hash = hashlib.sha256()
+        self._buffer = bytearray()
+        self._encoder = msgspec.msgpack.Encoder()
+        self._observers: dict[str, list[Observer]] = {}
+
+    def observe(self, kind: str, observer: Observer) -> None:
+        """Call `observer(record)` for each record of a kind."""
+        self._observers.setdefault(kind, []).append(observer)
+
+    def add(self, time_ns: int, actor: str, kind: str, fields: tuple[Any, ...]) -> None:
+        """Add a record; times must not go back."""
+        if time_ns != self._time_ns:
+            self._close_instant()
+            self._time_ns = time_ns
+        record = Record(time_ns, actor, kind, fields)
+        self._instant.append(record)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if kind in self._observers:
+            for observer in self._observers[kind]:
+                observer(record)
+
+    def sha256(self) -> str:
+        """Return the hash of all records so far, in hexadecimal."""
+        self._close_instant()
+        self._flush()
+        return self._hash.hexdigest()
+
+    def _close_instant(self) -> None:
+        if len(self._instant) > 1:
+            self._instant.sort(key=_by_actor)  # stable: an actor's own records keep their order
+        for record in self._instant:
+            self._encoder.encode_into(record, self._buffer, -1)
+        if self.kept is not None:
+            self.kept += self._instant
+        self._instant.clear()
+        if len(self._buffer) > _FLUSH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._hash.update(self._buffer)
+        self._buffer.clear()
+
+
+def _by_actor(record: Record) -> str:
+    return record.actor

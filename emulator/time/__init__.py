@@ -1,0 +1,11 @@
+"""Emulated time on trio: exact to the nanosecond, in one reproducible order, paced by the wall clock or not at all.
+
+`Timeline` is trio's clock, so ordinary trio code runs unchanged in emulated time. Nothing in here knows of actors.
+"""
+
+from .lag import LagHistogram
+from .ordering import order_trio
+from .place import Place
+from .timeline import END_NS, LAST_RANK, NEVER_NS, Timeline
+
+__all__ = ["END_NS", "LAST_RANK", "NEVER_NS", "LagHistogram", "Place", "Timeline", "order_trio"]

@@ -1,0 +1,86 @@
+"""The messages of the network layer: signalling along a path, and the tracking of pairs.
+
+Signalling is a simple reservation: `Reserve` goes from the head-end to the tail-end and sets memory aside at each node;
+`Confirm` comes back with the instant at which all links start, or `Refuse` with the reason. `Release` and `Released` undo it.
+
+Tracking follows the quantum network protocol (Kozlowski, Dahlberg, Wehner, CoNEXT 2020): `Track` tells the far end which
+pair it holds, `Expire` that its chain is broken.
+"""
+
+from __future__ import annotations
+
+from emulator import Message, PairId
+
+
+class Reserve(Message, tag="reserve"):
+    """Set `lanes` memory positions aside on each link of a path of node names.
+
+    nested: swap in nested order instead of as soon as possible; cutoff_ns: discard what waited longer at an intermediate
+    node (0: never); latency_ns: what the message has gathered so far on its way.
+    """
+
+    circuit: str
+    path: tuple[str, ...]
+    lanes: int
+    nested: bool
+    cutoff_ns: int
+    latency_ns: int
+
+
+class Confirm(Message, tag="confirm"):
+    """All nodes have reserved; links start at `start_ns`."""
+
+    circuit: str
+    start_ns: int
+
+
+class Refuse(Message, tag="refuse"):
+    """A node could not reserve, and why."""
+
+    circuit: str
+    node: str
+    reason: str
+
+
+class Release(Message, tag="release"):
+    """Give back everything of a circuit."""
+
+    circuit: str
+
+
+class Released(Message, tag="released"):
+    """Everything of a circuit has been given back from here to the tail-end."""
+
+    circuit: str
+
+
+class Track(Message, tag="track"):
+    """Follow a chain of swapped pairs from the end that holds `origin`.
+
+    link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far.
+    """
+
+    circuit: str
+    origin: PairId
+    link: PairId
+    bell: int
+
+
+class Expire(Message, tag="expire"):
+    """The chain that reaches the receiver by the pair `link` is broken: its qubit is worth nothing."""
+
+    circuit: str
+    link: PairId
+
+
+class Extended(Message, tag="extended"):
+    """In nested order: the receiver's pair `link` now reaches to the node `far` on the path, whose pair is `far_link`.
+
+    to: index on the path of the node that it is for; nodes between pass it on.
+    """
+
+    circuit: str
+    to: int
+    link: PairId
+    far: int
+    far_link: PairId

@@ -1,0 +1,184 @@
+"""An intermediate node's part in a circuit: which pairs to swap, and what to tell whom. Sans-io, no clock.
+
+Theory of operation. Links deliver halves of pairs on both sides; a swap joins one from the west with one from the east.
+Ends send a `Track` along the chain of swapped pairs. Swaps never wait for messages: a Track that comes early waits at the
+half it is for, and a swap that comes early leaves a record (`crossed`) for the Track. A half that ends otherwise (cutoff,
+failed swap) sends an `Expire` instead. So along each maximal chain of swapped pairs each of its two final halves *sends one
+word and gets one word*, Track or Expire, and each record on the way is used up by the word that passes. Nothing is left over
+and nothing is told twice: that is the invariant the tests hold this to.
+
+| a word (Track or Expire) for pair p comes, and p ... | then |
+| --- | --- |
+| was swapped (record) | it goes on along the chain, and the record is gone |
+| waits here; the word is a Track | it waits with p |
+| waits here; the word is an Expire | p is freed, and an Expire is the answer |
+| is being swapped | it waits with p |
+| has ended here (`gone`) | that was the word to get: forget p |
+| is not known yet | it waits for the herald |
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from emulator import Half, Message, PairId
+
+from .messages import Expire, Extended, Track
+from .order import SwapOrder
+
+WEST: Final = 0  # towards the head-end
+EAST: Final = 1  # towards the tail-end
+
+Word: TypeAlias = Track | Expire
+
+
+class SwapActions(Protocol):
+    """What the node does for its part in a circuit."""
+
+    def send(self, side: int, message: Message) -> None:
+        """Send to the neighbour on that side."""
+
+    def swap(self, west: Half, east: Half) -> None:
+        """Begin a Bell-state measurement; `swapped` is called with its result."""
+
+    def free(self, half: Half) -> None:
+        """Give up a qubit."""
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    half: Half
+    side: int
+    far: int  # index on the path of the node at the other end of this pair, as far as is known
+    far_link: PairId
+    word: Word | None = None
+    swapping: bool = False
+
+
+class SwapRole:
+    """The state of one circuit at one intermediate node, the `index`-th of its path."""
+
+    def __init__(self, circuit: str, index: int, order: SwapOrder, actions: SwapActions) -> None:
+        self.circuit = circuit
+        self.index = index
+        self.order = order
+        self.swaps = 0
+        self._actions = actions
+        self._held: dict[PairId, _Held] = {}
+        self._ready: tuple[deque[_Held], deque[_Held]] = (deque(), deque())
+        self._crossed: dict[PairId, tuple[int, PairId, int]] = {}  # pair in: side out, pair out, bell to add
+        self._gone: set[PairId] = set()
+        self._early: dict[PairId, Word] = {}
+
+    @property
+    def pending(self) -> int:
+        """Return how many halves, records and words are in here."""
+        return len(self._held) + len(self._crossed) + len(self._gone) + len(self._early)
+
+    @property
+    def halves(self) -> list[Half]:
+        """Return the halves that wait or are being swapped, oldest first."""
+        return [held.half for held in self._held.values()]
+
+    def pair(self, side: int, half: Half) -> None:
+        """Take a half that a link delivered on one side."""
+        held = _Held(half, side, self.index + (1 if side else -1), half.pair)
+        self._held[half.pair] = held
+        word = self._early.pop(half.pair, None)
+        if self.order.may_swap(self.index, held.far):
+            self._ready[side].append(held)
+        if word is not None:
+            self.word(word)
+        self._match()
+
+    def word(self, word: Word) -> None:
+        """Take a Track or an Expire for the pair `word.link`."""
+        link = word.link
+        held = self._held.get(link)
+        if link in self._crossed:
+            self._pass_on(word, *self._crossed.pop(link))
+        elif held is not None:
+            held.word = word
+            if isinstance(word, Expire) and not held.swapping:
+                self._end(held)
+        elif link in self._gone:
+            self._gone.remove(link)
+        else:
+            self._early[link] = word
+
+    def extended(self, message: Extended) -> None:
+        """Take the news that a pair reaches further; in nested order that may make it ready."""
+        held = self._held.get(message.link)
+        if held is not None and not held.swapping:
+            held.far, held.far_link = message.far, message.far_link
+            if self.order.may_swap(self.index, held.far):
+                self._ready[held.side].append(held)
+                self._match()
+
+    def swapped(self, west: Half, east: Half, outcome: int | None) -> None:
+        """Take the result of a swap; None: it failed."""
+        x, y = self._held.pop(west.pair), self._held.pop(east.pair)
+        if outcome is None:
+            self._end_word(x)
+            self._end_word(y)
+            return
+        self.swaps += 1
+        for incoming, outgoing in ((x, y), (y, x)):
+            way = (outgoing.side, outgoing.half.pair, outcome ^ outgoing.half.bell)
+            if incoming.word is not None:
+                self._pass_on(incoming.word, *way)
+            else:
+                self._crossed[incoming.half.pair] = way
+        if self.order.nested:
+            self._tell_extended(x, y)
+            self._tell_extended(y, x)
+
+    def discard_before(self, emitted_ns: int) -> None:
+        """Discard what was emitted before a time and still waits (the cutoff)."""
+        for held in [h for h in self._held.values() if h.half.emitted_ns < emitted_ns and not h.swapping]:
+            self._end(held)
+
+    def close(self) -> None:
+        """Free everything, at tear-down."""
+        for held in self._held.values():
+            if not held.swapping:
+                self._actions.free(held.half)
+        self._held.clear()
+        for queue in self._ready:
+            queue.clear()
+        self._crossed.clear()
+        self._gone.clear()
+        self._early.clear()
+
+    def _match(self) -> None:
+        west, east = self._ready
+        while west and east:
+            x, y = west.popleft(), east.popleft()
+            x.swapping = y.swapping = True
+            self._actions.swap(x.half, y.half)
+
+    def _pass_on(self, word: Word, side: int, link: PairId, bell: int) -> None:
+        if isinstance(word, Track):
+            self._actions.send(side, Track(self.circuit, word.origin, link, word.bell ^ bell))
+        else:
+            self._actions.send(side, Expire(self.circuit, link))
+
+    def _end(self, held: _Held) -> None:
+        """End a half that waits: free it and say so."""
+        del self._held[held.half.pair]
+        if held in self._ready[held.side]:
+            self._ready[held.side].remove(held)
+        self._actions.free(held.half)
+        self._end_word(held)
+
+    def _end_word(self, held: _Held) -> None:
+        self._actions.send(held.side, Expire(self.circuit, held.half.pair))
+        if held.word is None:
+            self._gone.add(held.half.pair)
+
+    def _tell_extended(self, near: _Held, other: _Held) -> None:
+        if self.order.is_intermediate(near.far):
+            message = Extended(self.circuit, near.far, near.far_link, other.far, other.far_link)
+            self._actions.send(near.side, message)

@@ -1,0 +1,466 @@
+"""What every node with ports does: link sessions, reservations of paths, and the tracking of pairs through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from emulator import (
+    Actor,
+    Bank,
+    Begin,
+    BellMeasurement,
+    Envelope,
+    Half,
+    Handler,
+    Herald,
+    Message,
+    PairId,
+    Port,
+    QuantumDevice,
+    QuantumMemory,
+    Readout,
+    Stopped,
+    TimedOut,
+)
+
+from .circuits import (
+    EAST,
+    WEST,
+    Confirm,
+    EndRole,
+    Expire,
+    Extended,
+    Refuse,
+    Release,
+    Released,
+    Reserve,
+    SwapOrder,
+    SwapRole,
+    Track,
+)
+
+_HOP_MARGIN_NS = 1_000  # per hop, so that a Confirm is there before the start even if it had to queue
+
+
+@dataclass(frozen=True, slots=True)
+class NodePhysics:
+    """What a node's hardware does to its qubits.
+
+    bsm, bsm_ns: its Bell-state measurement; readout, readout_ns: of one qubit; one_qubit_..., two_qubit_...: duration and
+    depolarising probability of a gate; attempts_1_over_e: after how many attempts
+    beside it a stored qubit has lost its coherence to 1/e (inf: they do not disturb it); retrieval_efficiency,
+    retrieval_decay_s: what an absorptive memory gives back, at first and after how long 1/e of it.
+    """
+
+    bsm: BellMeasurement = BellMeasurement()  # noqa: RUF009  (frozen)
+    bsm_ns: int = 1
+    readout: Readout = Readout()  # noqa: RUF009
+    readout_ns: int = 1
+    one_qubit_ns: int = 1
+    one_qubit_depolarising: float = 0.0
+    two_qubit_ns: int = 1
+    two_qubit_depolarising: float = 0.0
+    attempts_1_over_e: float = math.inf
+    retrieval_efficiency: float = 1.0
+    retrieval_decay_s: float = math.inf
+
+    def retrieval(self, stored_ns: int) -> float:
+        """Return the probability that a memory gives its excitation back after a time of storage."""
+        return self.retrieval_efficiency * math.exp(-stored_ns * 1e-9 / self.retrieval_decay_s)
+
+
+@dataclass(slots=True, eq=False)
+class Circuit:
+    """What a node knows of a circuit through it. `role` is there while the circuit is active."""
+
+    name: str
+    path: tuple[str, ...]
+    index: int
+    cutoff_ns: int
+    order: SwapOrder
+    ports: tuple[Port | None, Port | None]  # to the west and to the east
+    role: SwapRole | EndRole | None = None
+    closing: bool = False
+    downstream_released: bool = False
+    active_since_ns: int = 0
+    cutoff_armed: bool = False
+    marks: dict[PairId, int] = field(default_factory=dict)  # attempts made when each half was stored
+
+    @property
+    def is_head(self) -> bool:
+        """Return whether this node is the head-end."""
+        return self.index == 0
+
+    @property
+    def is_tail(self) -> bool:
+        """Return whether this node is the tail-end."""
+        return self.index == len(self.path) - 1
+
+
+class QuantumNode(Actor):
+    """A node with ports and a memory, through which circuits can run. Subclasses say what kind of node it is."""
+
+    may_swap = True
+    may_end = True
+
+    def __init__(
+        self,
+        name: str,
+        device: QuantumDevice,
+        banks: Mapping[str, Bank],
+        ports: Sequence[Port],
+        physics: NodePhysics | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.physics = physics or NodePhysics()
+        self.memory = QuantumMemory(device, name, banks)
+        self.ports = {port.peer: port for port in ports}
+        self._device = device
+        self._by_station = {port.station: port for port in ports}
+        self._circuits: dict[str, Circuit] = {}
+        self._disturbed = self.physics.attempts_1_over_e != math.inf
+        self.strays = 0  # words for circuits that are gone
+        self.swaps = 0
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return what a node listens to."""
+        return {
+            Begin: self.on_begin,
+            Herald: self.on_herald,
+            TimedOut: self.on_session_end,
+            Stopped: self.on_session_end,
+            Reserve: self.on_reserve,
+            Confirm: self.on_confirm,
+            Refuse: self.on_refuse,
+            Release: self.on_release,
+            Released: self.on_released,
+            Track: self.on_word,
+            Expire: self.on_word,
+            Extended: self.on_extended,
+        }
+
+    def begin(self) -> None:
+        """Start without circuits."""
+        self._circuits = {}
+
+    def lose(self) -> None:
+        """Lose all qubits, sessions and circuits."""
+        self.memory.lose()
+        for port in self.ports.values():
+            port.lose()
+        self._circuits = {}
+
+    def held(self) -> Mapping[str, int]:
+        """Return what is in use."""
+        return {
+            "memory positions in use": self.memory.in_use,
+            "memory positions reserved": self.memory.reserved,
+            "sessions": sum(len(port.sessions) for port in self.ports.values()),
+            "circuits": len(self._circuits),
+        }
+
+    # -- links -----------------------------------------------------------------------------------------------------
+
+    def on_begin(self, message: Begin, envelope: Envelope) -> None:
+        """Attempts of a session begin."""
+        self._by_station[envelope.sender].begun(message)
+
+    def on_herald(self, message: Herald, envelope: Envelope) -> None:
+        """A pair, or what is left of it if the circuit is being torn down."""
+        port = self._by_station[envelope.sender]
+        session = port.ended(message.session, self.now_ns)
+        if session is None:
+            return
+        half = Half((port.station, message.sequence), message.bell, session.qubit, message.emitted_ns)
+        circuit = self._circuits.get(session.label)
+        if circuit is None or circuit.role is None:
+            self.memory.free(session.qubit)
+            self._finish_release(circuit)
+            return
+        if self._disturbed:
+            circuit.marks[half.pair] = self._attempts()
+        self.take_half(circuit, port, half)
+
+    def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
+        """Hand a half that a link delivered to the circuit that it is for."""
+        role = circuit.role
+        if isinstance(role, EndRole):
+            role.pair(half)
+        elif role is not None:
+            role.pair(EAST if port is circuit.ports[EAST] else WEST, half)
+            if circuit.cutoff_ns:
+                self._watch_cutoff(circuit)
+
+    def on_session_end(self, message: TimedOut | Stopped, envelope: Envelope) -> None:
+        """A session has ended without a pair."""
+        port = self._by_station[envelope.sender]
+        session = port.ended(message.session, self.now_ns)
+        if session is not None:
+            self.memory.free(session.qubit)
+            circuit = self._circuits.get(session.label)
+            if circuit is not None and circuit.role is not None:
+                port.fill(circuit.name, self.memory, self.send)
+            else:
+                self._finish_release(circuit)
+
+    def _attempts(self) -> int:
+        return sum(port.attempts(self.now_ns) for port in self.ports.values())
+
+    def settle(self, circuit: Circuit, half: Half) -> None:
+        """Bring a stored qubit up to date with the attempts made beside it; before anything is done with it."""
+        if self._disturbed and half.qubit is not None:
+            disturbed = self._attempts() - circuit.marks.pop(half.pair)
+            contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
+            self._device.dephase(half.qubit.id, contrast, self.now_ns)
+
+    # -- reservation -----------------------------------------------------------------------------------------------
+
+    def on_reserve(self, message: Reserve, envelope: Envelope) -> None:
+        """Set memory aside for a circuit and pass the request on, or refuse."""
+        self.reserve(message)
+
+    def reserve(self, message: Reserve) -> None:
+        """Do this node's part of a reservation; at the head-end, begin it."""
+        path, index = message.path, message.path.index(self.name)
+        last = len(path) - 1
+        ports = (self.ports[path[index - 1]] if index > 0 else None, self.ports[path[index + 1]] if index < last else None)
+        reason = self._refusal(message, index, ports)
+        if reason is not None:
+            self._refuse(message.circuit, self.name, reason, ports[WEST])
+            return
+        for port in ports:
+            if port is not None:
+                self.memory.reserve(port.bank, (message.circuit, port.peer), message.lanes)
+        order = SwapOrder(len(path), message.nested)
+        circuit = Circuit(message.circuit, path, index, message.cutoff_ns, order, ports)
+        self._circuits[circuit.name] = circuit
+        east = ports[EAST]
+        if east is None:
+            start_ns = self.now_ns + message.latency_ns + _HOP_MARGIN_NS * last
+            self._confirm(circuit, start_ns)
+        else:
+            latency_ns = message.latency_ns + east.latency_ns
+            self.send(
+                east.peer,
+                Reserve(circuit.name, path, message.lanes, message.nested, message.cutoff_ns, latency_ns),
+            )
+
+    def on_confirm(self, message: Confirm, envelope: Envelope) -> None:
+        """All have reserved: start when they all do."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is not None and not circuit.closing:
+            self._confirm(circuit, message.start_ns)
+
+    def on_refuse(self, message: Refuse, envelope: Envelope) -> None:
+        """Somebody further on could not reserve: undo this node's part."""
+        circuit = self._circuits.pop(message.circuit, None)
+        if circuit is not None:
+            self._give_back(circuit)
+            self._refuse(message.circuit, message.node, message.reason, circuit.ports[WEST])
+
+    def answered(self, circuit: str, refusal: Refuse | None) -> None:
+        """Take the answer to a request of this node's own, at the head-end; None: it was granted."""
+
+    def closed(self, circuit: str) -> None:
+        """Take the news that everything of this node's own circuit was given back, at the head-end."""
+
+    def _refusal(self, message: Reserve, index: int, ports: tuple[Port | None, Port | None]) -> str | None:
+        is_end = None in ports
+        if message.circuit in self._circuits:
+            return "the circuit exists already"
+        if not (self.may_end if is_end else self.may_swap):
+            return "this node cannot be an end" if is_end else "this node cannot swap"
+        for port in ports:
+            wanted = message.lanes * sum(p is not None and p.bank == port.bank for p in ports) if port else 0
+            if port is not None and self.memory.available(port.bank) < wanted:
+                return f"no free memory towards {port.peer}"
+        return None
+
+    def _confirm(self, circuit: Circuit, start_ns: int) -> None:
+        self.after(max(1, start_ns - self.now_ns), self._activate, circuit)
+        west = circuit.ports[WEST]
+        if west is not None:
+            self.send(west.peer, Confirm(circuit.name, start_ns))
+        else:
+            self.answered(circuit.name, None)
+
+    def _refuse(self, circuit: str, node: str, reason: str, west: Port | None) -> None:
+        refusal = Refuse(circuit, node, reason)
+        if west is not None:
+            self.send(west.peer, refusal)
+        else:
+            self.answered(circuit, refusal)
+
+    def _give_back(self, circuit: Circuit) -> None:
+        for port in circuit.ports:
+            if port is not None:
+                self.memory.release(port.bank, (circuit.name, port.peer))
+
+    # -- a circuit's life ------------------------------------------------------------------------------------------
+
+    def _activate(self, circuit: Circuit) -> None:
+        if circuit.closing:
+            return
+        circuit.active_since_ns = self.now_ns
+        actions = _Actions(self, circuit)
+        if circuit.is_head or circuit.is_tail:
+            circuit.role = EndRole(circuit.name, EAST if circuit.is_head else WEST, actions)
+        else:
+            circuit.role = SwapRole(circuit.name, circuit.index, circuit.order, actions)
+        self.refill(circuit)
+
+    def refill(self, circuit: Circuit) -> None:
+        """Offer all spare memory of an active circuit to its links."""
+        for port in circuit.ports:
+            if port is not None:
+                port.fill(circuit.name, self.memory, self.send)
+
+    def on_release(self, message: Release, envelope: Envelope) -> None:
+        """Tear a circuit down here and further on."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is not None:
+            self.release(circuit)
+
+    def release(self, circuit: Circuit) -> None:
+        """Begin to give everything of a circuit back; at the head-end, of the whole path."""
+        circuit.closing = True
+        role, circuit.role = circuit.role, None
+        if role is not None:
+            role.close()
+        for port in circuit.ports:
+            if port is not None:
+                port.withdraw(circuit.name, self.send)
+        east = circuit.ports[EAST]
+        if east is not None:
+            self.send(east.peer, Release(circuit.name))
+        else:
+            circuit.downstream_released = True
+        self._finish_release(circuit)
+
+    def on_released(self, message: Released, envelope: Envelope) -> None:
+        """Everything has been given back from the next node on."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is not None:
+            circuit.downstream_released = True
+            self._finish_release(circuit)
+
+    def _finish_release(self, circuit: Circuit | None) -> None:
+        """Give the memory back once no session and no swap uses it any more, and say so."""
+        if circuit is None or not circuit.closing or not circuit.downstream_released:
+            return
+        ports = [port for port in circuit.ports if port is not None]
+        if any(self.memory.taken(port.bank, (circuit.name, port.peer)) for port in ports):
+            return
+        del self._circuits[circuit.name]
+        self._give_back(circuit)
+        west = circuit.ports[WEST]
+        if west is not None:
+            self.send(west.peer, Released(circuit.name))
+        else:
+            self.closed(circuit.name)
+
+    # -- pairs -----------------------------------------------------------------------------------------------------
+
+    def on_word(self, message: Track | Expire, envelope: Envelope) -> None:
+        """Follow a chain of pairs."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is None or circuit.role is None:
+            self.strays += 1
+            return
+        circuit.role.word(message)
+
+    def on_extended(self, message: Extended, envelope: Envelope) -> None:
+        """Take, or pass on, the news that a pair reaches further."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is None or not isinstance(circuit.role, SwapRole):
+            self.strays += 1
+        elif message.to == circuit.index:
+            circuit.role.extended(message)
+        else:
+            onward = circuit.ports[EAST if message.to > circuit.index else WEST]
+            assert onward is not None
+            self.send(onward.peer, message)
+
+    def deliver(self, circuit: Circuit, half: Half, far: PairId, bell: int) -> None:
+        """Take an end-to-end pair, at an end; nodes that may not be ends refuse to be reserved as one."""
+        raise TypeError(f"{self.name} is no end node")
+
+    def _watch_cutoff(self, circuit: Circuit) -> None:
+        """Keep one timer, for the oldest half that waits: one for each half would fill the timeline with dead entries."""
+        waiting = circuit.role.halves if isinstance(circuit.role, SwapRole) else []
+        if waiting and not circuit.cutoff_armed:
+            circuit.cutoff_armed = True
+            oldest_ns = min(half.emitted_ns for half in waiting)
+            self.after(max(1, oldest_ns + circuit.cutoff_ns - self.now_ns), self._cut_off, circuit)
+
+    def _cut_off(self, circuit: Circuit) -> None:
+        circuit.cutoff_armed = False
+        if isinstance(circuit.role, SwapRole):
+            circuit.role.discard_before(self.now_ns - circuit.cutoff_ns + 1)
+            self._watch_cutoff(circuit)
+
+    def forget(self, circuit: Circuit, half: Half) -> None:
+        """Give up a half: it came to nothing."""
+        circuit.marks.pop(half.pair, None)
+        if half.qubit is not None:
+            self.memory.free(half.qubit)
+
+    def begin_swap(self, circuit: Circuit, west: Half, east: Half) -> None:
+        """Start a Bell-state measurement, which takes its time."""
+        self.after(self.physics.bsm_ns, self._finish_swap, circuit, west, east)
+
+    def _finish_swap(self, circuit: Circuit, west: Half, east: Half) -> None:
+        physics, random = self.physics, self.random("swap")
+        west_qubit, east_qubit = west.qubit, east.qubit
+        assert west_qubit is not None
+        assert east_qubit is not None
+        self.settle(circuit, west)
+        self.settle(circuit, east)
+        efficiency = physics.retrieval(self.now_ns - west.emitted_ns) * physics.retrieval(self.now_ns - east.emitted_ns)
+        outcome = self._device.swap(
+            west_qubit.id,
+            east_qubit.id,
+            self.now_ns,
+            u=(random.uniform(), random.uniform(), random.uniform()),
+            bsm=physics.bsm,
+            efficiency=efficiency,
+        )
+        self.swaps += 1
+        self.record("swap", circuit.name, west.pair, east.pair, -1 if outcome is None else int(outcome))
+        self.memory.free(west_qubit)
+        self.memory.free(east_qubit)
+        role = circuit.role
+        if isinstance(role, SwapRole):
+            role.swapped(west, east, None if outcome is None else int(outcome))
+            self.refill(circuit)
+        else:
+            self._finish_release(circuit)
+
+
+class _Actions:
+    """What a circuit's state machine has its node do."""
+
+    __slots__ = ("_circuit", "_node", "_peers")
+
+    def __init__(self, node: QuantumNode, circuit: Circuit) -> None:
+        self._node = node
+        self._circuit = circuit
+        self._peers = tuple(port.peer if port is not None else "" for port in circuit.ports)
+
+    def send(self, side: int, message: Message) -> None:
+        self._node.send(self._peers[side], message)
+
+    def swap(self, west: Half, east: Half) -> None:
+        self._node.begin_swap(self._circuit, west, east)
+
+    def deliver(self, half: Half, far: PairId, bell: int) -> None:
+        self._node.deliver(self._circuit, half, far, bell)
+
+    def free(self, half: Half) -> None:
+        self._node.forget(self._circuit, half)
+        if self._circuit.role is not None:
+            self._node.refill(self._circuit)

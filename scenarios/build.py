@@ -1,0 +1,174 @@
+"""From a plan to a network that can run: actors, channels, memories, heralding stations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from emulator import MS, PERFECT, US, Bank, Network, Port, S
+from links import AbstractLink, Arm, DoubleClick, Fibre, HeraldedStateModel, HeraldingStation, PairSource, SingleClick
+from nodes import Demand, EndNode, Hub, PhotonicClient, ProcessingNode, QuantumNode, Repeater
+from nodes.hardware import Profile, load
+
+from .expand import Plan, ScenarioError
+from .monitor import Monitor
+from .schema import Link, Node, Route, Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A network ready to run, who watches it, and the demands on it."""
+
+    network: Network
+    monitor: Monitor
+    routes: tuple[tuple[str, str], ...]
+
+
+def build(
+    scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
+) -> World:
+    """Return the world of a scenario; raises ScenarioError if a link could never deliver a pair."""
+    network = Network(seed=seed, rate=rate, keep_history=keep_history)
+    monitor = Monitor(network.engine, network.history)
+    profiles = {name: profile_of(scenario, node) for name, node in plan.nodes.items()}
+    for name, node in plan.nodes.items():
+        actor = _node(scenario, plan, node, profiles[name], network)
+        restart_ns = None if node.restart_after_s is None else round(node.restart_after_s * S)
+        network.add(actor, restart_after_ns=restart_ns)
+    for number, link in enumerate(plan.links):
+        _join(scenario, link, number, profiles, network)
+    routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
+    return World(network, monitor, routes)
+
+
+def profile_of(scenario: Scenario, node: Node) -> Profile:
+    """Return a node's hardware: its profile, with what the scenario and the node say otherwise."""
+    default = "photonic.near_future" if node.kind == "photonic" else scenario.hardware
+    if node.kind == "photonic" and scenario.hardware.endswith(".today"):
+        default = "photonic.today"
+    profile = load(node.hardware or default)
+    changes = {}
+    for override in (scenario.override, node.override):
+        changes |= override.model_dump(exclude_none=True)
+    return Profile.model_validate(profile.model_dump() | changes) if changes else profile
+
+
+def station_name(link: Link) -> str:
+    """Return the name of a link's heralding station."""
+    return f"{link.a}~{link.b}"
+
+
+def _fibre(scenario: Scenario, link: Link) -> Fibre:
+    assert link.loss_db is not None
+    return Fibre(link.length_km, link.loss_db, latency_ns_per_km=scenario.latency_us_per_km * US)
+
+
+def _node(scenario: Scenario, plan: Plan, node: Node, profile: Profile, network: Network) -> QuantumNode:
+    banks: dict[str, Bank] = {}
+    ports: list[Port] = []
+    noise = profile.noise()
+    for link in plan.links:
+        if node.name not in (link.a, link.b):
+            continue
+        peer = link.b if node.name == link.a else link.a
+        to_end_node = plan.nodes[peer].kind in ("processing", "photonic")
+        bank = "end nodes" if node.name in plan.hub_memories and to_end_node else f"towards {peer}"
+        positions = plan.hub_memories.get(node.name) if bank == "end nodes" else link.memories
+        banks[bank] = Bank(positions or profile.memories_per_link, PERFECT if node.kind == "photonic" else noise)
+        fibre = _fibre(scenario, link)
+        ports.append(
+            Port(
+                peer,
+                station_name(link),
+                bank,
+                latency_ns=max(2, fibre.latency_ns),
+                length_km=link.length_km,
+                patience_ns=round(link.session_timeout_s * S),
+            )
+        )
+    physics = profile.physics()
+    if node.kind in ("hub", "repeater"):
+        return (Hub if node.kind == "hub" else Repeater)(node.name, network.engine, banks, ports, physics)
+    demands = [_demand(route, path) for route, path in plan.demands if path[0] == node.name]
+    end: type[EndNode] = PhotonicClient if node.kind == "photonic" else ProcessingNode
+    if node.kind == "processing" and profile.processor_qubits:
+        banks["processor"] = Bank(profile.processor_qubits, noise)
+    return end(node.name, network.engine, banks, ports, physics, demands)
+
+
+def _demand(route: Route, path: tuple[str, ...]) -> Demand:
+    cutoff_ns = 0 if route.cutoff_s is None else max(1, round(route.cutoff_s * S))
+    return Demand(path, route.lanes, route.pairs, route.order == "nested", cutoff_ns)
+
+
+def _join(scenario: Scenario, link: Link, number: int, profiles: dict[str, Profile], network: Network) -> None:
+    fibre = _fibre(scenario, link)
+    arms = fibre.split(link.station_at)
+    model = heralded_states(link, (profiles[link.a], profiles[link.b]), arms)
+    if model.p_success <= 0:
+        where = ("link", number) if number < len(scenario.link) else ()
+        raise ScenarioError([(where, f"no attempt between {link.a} and {link.b} can ever succeed")])
+    preparation_us = max(profiles[link.a].preparation_us, profiles[link.b].preparation_us)
+    latencies_ns = [max(1, arm.latency_ns) for arm in arms]
+    preparation_ns = round(preparation_us * US)
+    if link.attempt_ms is not None:
+        preparation_ns = max(0, round(link.attempt_ms * MS) - 2 * max(latencies_ns))
+    station = HeraldingStation(
+        station_name(link),
+        network.engine,
+        model,
+        (Arm(link.a, latencies_ns[0]), Arm(link.b, latencies_ns[1])),
+        preparation_ns=preparation_ns,
+    )
+    network.add(station)
+    classical = {"processing_ns": round(link.processing_us * US), "bit_rate_per_s": link.bit_rate_per_s}
+    for end, latency_ns in ((link.a, latencies_ns[0]), (link.b, latencies_ns[1])):
+        network.connect(end, station.name, latency_ns=latency_ns, **classical)  # type: ignore[arg-type]
+    network.connect(link.a, link.b, latency_ns=max(2, fibre.latency_ns), **classical)  # type: ignore[arg-type]
+
+
+def heralded_states(
+    link: Link, profiles: tuple[Profile, Profile], arms: tuple[Fibre, Fibre]
+) -> HeraldedStateModel:
+    """Return what an attempt on a link leads to, from the hardware at both ends and the fibre to the station."""
+    a, b = profiles
+    modes = link.modes or max(a.modes, b.modes)
+    if link.success_probability is not None and link.fidelity is not None:
+        return AbstractLink(link.success_probability, link.fidelity).model().with_modes(link.modes or 1)
+    scheme = link.scheme or a.scheme
+    efficiency_a, efficiency_b = (p.arm_efficiency(f.transmission) for p, f in zip(profiles, arms, strict=True))
+    dark = max(a.dark_probability, b.dark_probability)
+    visibility = min(a.visibility, b.visibility)
+    if scheme == "single_click":
+        source: SingleClick | DoubleClick | PairSource = SingleClick(
+            alpha_a=a.bright_population,
+            alpha_b=b.bright_population,
+            efficiency_a=efficiency_a,
+            efficiency_b=efficiency_b,
+            dark_probability=dark,
+            visibility=visibility,
+            phase_std_rad=max(a.phase_std_rad, b.phase_std_rad),
+            double_excitation=max(a.double_excitation, b.double_excitation),
+        )
+    elif scheme == "double_click":
+        source = DoubleClick(
+            efficiency_a=efficiency_a,
+            efficiency_b=efficiency_b,
+            dark_probability=dark,
+            visibility=visibility,
+            double_excitation=max(a.double_excitation, b.double_excitation),
+            emission_fidelity_a=a.emission_fidelity,
+            emission_fidelity_b=b.emission_fidelity,
+        )
+    else:
+        source = PairSource(
+            mean_pairs_a=a.pairs_per_mode,
+            mean_pairs_b=b.pairs_per_mode,
+            efficiency_a=efficiency_a,
+            efficiency_b=efficiency_b,
+            write_efficiency_a=a.write_efficiency,
+            write_efficiency_b=b.write_efficiency,
+            dark_probability=dark,
+            visibility=visibility,
+        )
+    return source.model().with_modes(modes)

@@ -1,0 +1,187 @@
+"""The command `qie`. Exit codes: 0 good, 1 the run failed or an invariant broke, 2 bad input, 130 interrupted."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import App, Parameter
+
+from .load import InputError
+
+app = App(
+    name="qie",
+    help="A live, exact emulator of the quantum internet.",
+    version_flags=["--version"],
+)
+
+
+def _fail(lines: list[str], code: int) -> NoReturn:
+    for line in lines:
+        print(f"qie: {line}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _rate(text: str) -> float:
+    if text == "max":
+        return math.inf
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not (rate > 0 and math.isfinite(rate)):
+        _fail([f"--rate {text}: expected a number greater than 0 (1 is real time, 0.1 ten times slower), or max"], 2)
+    return rate
+
+
+def _positive(option: str, value: float) -> float:
+    if not (value > 0 and math.isfinite(value)):
+        _fail([f"{option} {value:g}: expected a number of seconds greater than 0"], 2)
+    return value
+
+
+def _write_json(path: str, data: dict[str, Any]) -> None:
+    text = json.dumps(data, indent=2, allow_nan=False)
+    if path == "-":
+        print(text)
+        return
+    try:
+        Path(path).write_text(text + "\n", "utf-8")
+    except OSError as error:
+        _fail([f"--json {path}: cannot be written: {error.strerror}"], 2)
+
+
+@app.command
+def run(
+    scenario: str,
+    *,
+    rate: str = "1",
+    for_: Annotated[float, Parameter(name="--for")] = 20.0,
+    seed: int = 0,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    json_: Annotated[str | None, Parameter(name="--json")] = None,
+) -> int:
+    """Run a scenario: a built-in name (see `qie scenarios`) or a TOML file.
+
+    Parameters
+    ----------
+    scenario
+        Name or file.
+    rate
+        Emulated seconds per wall second: 1 is real time, 0.1 ten times slower, max as fast as possible.
+    for_
+        Seconds of emulated time.
+    seed
+        Of all random numbers: the same seed gives the same history.
+    set_
+        KEY=VALUE: a parameter of the scenario (links=8), or a key by its path (override.t2_s=0.1). Can be repeated.
+    json_
+        Write the result as JSON to this file (- for standard output).
+    """
+    speed, span_s = _rate(rate), _positive("--for", for_)
+    from emulator import ActorCrashError  # noqa: PLC0415  (keeps --help fast)
+
+    from .report import as_json, summary  # noqa: PLC0415
+    from .run import run_scenario  # noqa: PLC0415
+
+    try:
+        done = run_scenario(scenario, for_s=span_s, rate=speed, seed=seed, settings=set_, show="auto")
+    except ActorCrashError as error:
+        cause = error.__cause__
+        _fail([f"{error}: {type(cause).__name__}: {cause}"], 1)
+    if json_ is not None:
+        _write_json(json_, as_json(done))
+    if json_ != "-":
+        for line in summary(done):
+            print(line)
+    if done.outcome.interrupted:
+        return 130
+    return 0 if done.good else 1
+
+
+@app.command
+def scenarios(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """List the built-in scenarios and their parameters."""
+    from .load import built_in, load  # noqa: PLC0415
+
+    found = {name: load(name)[0] for name in built_in()}
+    if json_:
+        entries = [{"name": n, "description": s.description, "parameters": s.parameters} for n, s in found.items()]
+        print(json.dumps({"scenarios": entries}, indent=2))
+        return 0
+    for name, scenario in found.items():
+        print(f"{name}\n  {' '.join(scenario.description.split())}")
+        print("  " + "  ".join(f"{key}={value}" for key, value in scenario.parameters.items()))
+    return 0
+
+
+@app.command
+def check(
+    file: str,
+    *,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Check a scenario file: all that is wrong, with line, key and what would be right."""
+    from .load import load  # noqa: PLC0415
+
+    try:
+        scenario, plan = load(file, set_)
+    except InputError as error:
+        if json_:
+            print(json.dumps({"file": file, "errors": error.lines}, indent=2))
+            return 2
+        raise
+    figures = {"nodes": len(plan.nodes), "links": len(plan.links), "demands": len(plan.demands)}
+    if json_:
+        print(json.dumps({"file": file, "errors": [], **figures}, indent=2))
+    else:
+        print(f"{scenario.name} is right: " + ", ".join(f"{count} {what}" for what, count in figures.items()))
+    return 0
+
+
+@app.command
+def schema() -> int:
+    """Print the JSON Schema of scenario files, for editors."""
+    from .schema import Scenario  # noqa: PLC0415
+
+    print(json.dumps(Scenario.model_json_schema(), indent=2))
+    return 0
+
+
+@app.command
+def bench(name: str, *, json_: Annotated[str | None, Parameter(name="--json")] = None) -> int:
+    """Measure: kernel (events and wake-ups), swap (of two pairs), chain (ten 50 km links).
+
+    Parameters
+    ----------
+    name
+        kernel, swap or chain.
+    json_
+        Write the figures as JSON to this file (- for standard output).
+    """
+    from .bench import BENCHES, measure  # noqa: PLC0415
+
+    if name not in BENCHES:
+        _fail([f"no benchmark {name!r}; there are {', '.join(BENCHES)}"], 2)
+    result = measure(name)
+    if json_ is not None:
+        _write_json(json_, result)
+    if json_ != "-":
+        for figure, value in result["figures"].items():
+            print(f"{figure:<28} {value:,.6g}" if isinstance(value, (int, float)) else f"{figure:<28} {value}")
+    return 0
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    try:
+        code = app(exit_on_error=False, print_error=True, result_action="return_value")
+    except InputError as error:
+        _fail(error.lines, 2)
+    except KeyboardInterrupt:
+        _fail(["interrupted before there was anything to sum up"], 130)
+    raise SystemExit(code if isinstance(code, int) else 0)

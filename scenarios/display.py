@@ -1,0 +1,149 @@
+"""What is seen while a run goes on: a live table on a terminal, plain lines elsewhere.
+
+Drawing a table takes up to 13 ms, which would be lag if the emulation did it. So a process of its own draws: it gets small
+snapshots through a pipe, and a snapshot that does not fit into the pipe is dropped. `python -m scenarios.display` is it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import IO, Any, Protocol
+
+import msgpack
+
+from .build import World
+from .report import route_json, route_line
+
+_PERIOD_S = 0.5  # wall time between two looks
+_ROWS = 20
+
+
+class Display(Protocol):
+    """Something that shows snapshots."""
+
+    def show(self, snapshot: dict[str, Any]) -> None:
+        """Show one."""
+
+    def close(self) -> None:
+        """Show no more."""
+
+
+class Lines:
+    """A line now and then, for logs and pipes."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def show(self, snapshot: dict[str, Any]) -> None:
+        """Print a line."""
+        delivered = sum(p["delivered"] for p in snapshot["pairs"])
+        print(
+            f"{snapshot['emulated_s']:9.3f} s  {delivered} pairs  lag p99 {snapshot['lag_ms_p99']:.3f} ms",
+            file=self._stream,
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Table:
+    """A live table, drawn by another process."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen([sys.executable, "-m", "scenarios.display"], stdin=subprocess.PIPE)
+        assert self._process.stdin is not None
+        self._pipe = self._process.stdin.fileno()
+        os.set_blocking(self._pipe, False)
+        self._rest = b""
+
+    def show(self, snapshot: dict[str, Any]) -> None:
+        """Send a snapshot, unless the last one is still on its way."""
+        if not self._rest:
+            self._rest = msgpack.packb(snapshot)
+        try:
+            self._rest = self._rest[os.write(self._pipe, self._rest) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._rest = b""
+
+    def close(self) -> None:
+        """End the drawing, and wait until the terminal is in order again."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(timeout=5)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+
+
+def attach(display: Display, world: World, *, for_ns: int, rate: float, every_s: float = _PERIOD_S) -> None:
+    """Show a world's progress while it runs, about every `every_s` of wall time."""
+    network = world.network
+    period_ns = max(1, int(min(for_ns / 100, every_s * rate * 1e9)))
+    start = last = time.monotonic()
+
+    def look() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every_s * 0.9:
+            return
+        last = now
+        emulated_s = network.timeline.now_ns / 1e9
+        display.show(
+            {
+                "emulated_s": emulated_s,
+                "for_s": for_ns / 1e9,
+                "factor": emulated_s / (now - start),
+                "lag_ms_p99": network.timeline.lag.percentile(99) / 1e6,
+                "pairs": [route_json(world, a, b, emulated_s) for a, b in world.routes],
+            }
+        )
+
+    network.watch(period_ns, look)
+
+
+def _snapshots(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
+    unpacker = msgpack.Unpacker(max_buffer_size=1 << 24)
+    while chunk := os.read(stream.fileno(), 1 << 16):
+        unpacker.feed(chunk)
+        yield from unpacker
+
+
+def draw(snapshot: dict[str, Any]) -> Any:
+    """Return the table of a snapshot, for rich to print."""
+    from rich.table import Table as RichTable  # noqa: PLC0415  (only the drawing process needs it)
+
+    title = (
+        f"{snapshot['emulated_s']:.1f} of {snapshot['for_s']:g} s   {snapshot['factor']:.3g} x real time"
+        f"   lag p99 {snapshot['lag_ms_p99']:.2f} ms"
+    )
+    table = RichTable(title=title, title_justify="left")
+    table.add_column("route")
+    table.add_column("delivered", justify="left")
+    for pair in sorted(snapshot["pairs"], key=lambda p: -p["delivered"])[:_ROWS]:
+        table.add_row(f"{pair['a']} - {pair['b']}", route_line(pair))
+    if len(snapshot["pairs"]) > _ROWS:
+        table.add_row("...", f"{len(snapshot['pairs']) - _ROWS} more routes")
+    return table
+
+
+def main() -> None:
+    """Draw the snapshots that come on standard input, until it ends."""
+    from rich.live import Live  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the emulation, which then closes the pipe
+    with Live(auto_refresh=False) as live:
+        for snapshot in _snapshots(sys.stdin.buffer):
+            live.update(draw(snapshot), refresh=True)
+
+
+if __name__ == "__main__":
+    main()

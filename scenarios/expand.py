@@ -1,0 +1,172 @@
+"""From what a scenario says to the plain lists of nodes, links and demands that it means."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from .schema import Chain, Kind, Link, Node, Route, Scenario, Star
+
+_LINK_KEYS = (
+    "loss_db", "loss_db_per_km", "station_at", "memories", "modes", "scheme", "attempt_ms", "session_timeout_s",
+    "success_probability", "fidelity", "processing_us", "bit_rate_per_s",
+)  # fmt: skip
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be run. `errors` are (where, what is wrong and what would be right)."""
+
+    def __init__(self, errors: list[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, where))}: {what}" for where, what in errors))
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Nodes and links by name, hub memories, and for each route its two ends and the path between them."""
+
+    nodes: dict[str, Node]
+    links: tuple[Link, ...]
+    hub_memories: dict[str, int]
+    demands: tuple[tuple[Route, tuple[str, ...]], ...]
+
+
+def expand(scenario: Scenario) -> Plan:
+    """Return the plan of a scenario; raises ScenarioError with all that is wrong with its names and routes."""
+    errors: list[tuple[tuple[str | int, ...], str]] = []
+    nodes: dict[str, Node] = {}
+    links: list[Link] = list(scenario.link)
+    hubs: dict[str, int] = {}
+    groups = [(("node", k), [n], list[Link]()) for k, n in enumerate(scenario.node)]
+    groups += [(("chain", k), *_chain(c)) for k, c in enumerate(scenario.chain)]
+    groups += [(("star", k), *_star(s)) for k, s in enumerate(scenario.star)]
+    for where, members, own_links in groups:
+        links += own_links
+        for node in members:
+            if node.name in nodes:
+                errors.append(((*where, "name"), f"there is a node named {node.name!r} already; names must differ"))
+            nodes[node.name] = node
+    hubs.update({star.name: star.hub_memories for star in scenario.star})
+    if not nodes:
+        errors.append(((), "a scenario needs at least one node, chain or star"))
+    errors += _link_errors(links, nodes, len(scenario.link))
+    demands = list(_demands(scenario, nodes, links, errors))
+    if errors:
+        raise ScenarioError(errors)
+    return Plan(nodes, tuple(links), hubs, tuple(demands))
+
+
+def _chain(chain: Chain) -> tuple[list[Node], list[Link]]:
+    names = [f"{chain.name}-a", *(f"{chain.name}-{k}" for k in range(1, chain.links)), f"{chain.name}-b"]
+    kinds: list[Kind] = ["processing", *["repeater"] * (chain.links - 1), "processing"]  # type: ignore[list-item]
+    nodes = [Node(name=n, kind=k, hardware=chain.hardware) for n, k in zip(names, kinds, strict=True)]
+    shared = chain.model_dump(include=set(_LINK_KEYS))
+    links = [Link(a=a, b=b, length_km=chain.length_km, **shared) for a, b in zip(names, names[1:], strict=False)]
+    return nodes, links
+
+
+def _star(star: Star) -> tuple[list[Node], list[Link]]:
+    nodes = [Node(name=star.name, kind="hub", hardware=star.hub_hardware)]
+    links = []
+    shared = star.model_dump(include=set(_LINK_KEYS))
+    farthest_km = star.length_km if star.farthest_km is None else star.farthest_km
+    for k in range(star.end_nodes):
+        client = k >= star.end_nodes - star.photonic_clients
+        name = f"{star.name}-{k + 1}"
+        share = k / (star.end_nodes - 1) if star.end_nodes > 1 else 0.0
+        length_km = round(star.length_km + share * (farthest_km - star.length_km), 3)
+        hardware = star.client_hardware if client else star.hardware
+        nodes.append(Node(name=name, kind="photonic" if client else "processing", hardware=hardware))
+        links.append(Link(a=name, b=star.name, length_km=length_km, **shared))
+    return nodes, links
+
+
+def _link_errors(
+    links: list[Link], nodes: dict[str, Node], explicit: int
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    degree = dict.fromkeys(nodes, 0)
+    joined: set[frozenset[str]] = set()
+    for k, link in enumerate(links):
+        where: tuple[str | int, ...] = ("link", k) if k < explicit else ()
+        for side, name in (("a", link.a), ("b", link.b)):
+            if name not in nodes:
+                yield (*where, side), f"there is no node named {name!r}{_nearest(name, nodes)}"
+            else:
+                degree[name] += 1
+        if (ends := frozenset((link.a, link.b))) in joined:
+            yield where, f"there is a link between {link.a} and {link.b} already; give it more memories instead"
+        joined.add(ends)
+    for k, node in enumerate(nodes.values()):
+        if node.kind == "repeater" and degree[node.name] != 2:
+            yield ("node", k, "kind"), f"repeater {node.name!r} has {degree[node.name]} links; a repeater has 2"
+
+
+def _nearest(name: str, nodes: dict[str, Node]) -> str:
+    import difflib  # noqa: PLC0415  (only for an error message)
+
+    close = difflib.get_close_matches(name, nodes, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(list(nodes)[:8]) or 'none'}"
+
+
+def _demands(
+    scenario: Scenario,
+    nodes: dict[str, Node],
+    links: list[Link],
+    errors: list[tuple[tuple[str | int, ...], str]],
+) -> Iterator[tuple[Route, tuple[str, ...]]]:
+    neighbours: dict[str, dict[str, float]] = {name: {} for name in nodes}
+    for link in links:
+        if link.a in nodes and link.b in nodes:
+            neighbours[link.a][link.b] = neighbours[link.b][link.a] = link.length_km
+    for k, route in enumerate(scenario.route):
+        ends = list(_match(route, nodes))
+        if not ends:
+            missing = next((p for p in (route.a, route.b) if not _matching(p, nodes)), route.a)
+            errors.append((("route", k), f"no end nodes match {missing!r}{_nearest(missing, nodes)}"))
+        for a, b in ends:
+            end_errors = [n for n in (a, b) if nodes[n].kind in ("hub", "repeater")]
+            path = _shortest_path(neighbours, nodes, a, b)
+            if end_errors:
+                errors.append((("route", k), f"{end_errors[0]!r} is a {nodes[end_errors[0]].kind}, not an end node"))
+            elif path is None:
+                errors.append((("route", k), f"there is no path of links from {a!r} to {b!r}"))
+            else:
+                yield route, path
+
+
+def _matching(pattern: str, nodes: dict[str, Node]) -> list[str]:
+    if "*" not in pattern:
+        return [pattern] if pattern in nodes else []
+    return [n for n, node in nodes.items() if node.kind in ("processing", "photonic") and fnmatchcase(n, pattern)]
+
+
+def _match(route: Route, nodes: dict[str, Node]) -> Iterator[tuple[str, str]]:
+    a, b = _matching(route.a, nodes), _matching(route.b, nodes)
+    if route.a == route.b:
+        yield from zip(a[::2], a[1::2], strict=False)
+    else:
+        yield from zip(a, b, strict=False)
+
+
+def _shortest_path(
+    neighbours: dict[str, dict[str, float]], nodes: dict[str, Node], a: str, b: str
+) -> tuple[str, ...] | None:
+    """Return the path of least length; only hubs and repeaters can be in between. Ties go to the smaller names."""
+    queue: list[tuple[float, tuple[str, ...]]] = [(0.0, (a,))]
+    seen: set[str] = set()
+    while queue:
+        length_km, path = heapq.heappop(queue)
+        last = path[-1]
+        if last == b:
+            return path
+        if last in seen:
+            continue
+        seen.add(last)
+        if last != a and nodes[last].kind not in ("hub", "repeater"):
+            continue
+        for neighbour, km in neighbours[last].items():
+            if neighbour not in seen:
+                heapq.heappush(queue, (length_km + km, (*path, neighbour)))
+    return None

@@ -1,0 +1,127 @@
+"""The omniscient observer: compares what the ends believe of each delivered pair with what is true. No actor sees it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from emulator import Engine, History, PairId, Record, Snapshot, parity
+from emulator.time import LagHistogram
+
+
+@dataclass(slots=True)
+class RouteStatistics:
+    """What was delivered between two end nodes. Fidelities are those at the moments of delivery at each end."""
+
+    delivered: int = 0
+    samples: int = 0
+    fidelity_sum: float = 0.0
+    fidelity_squares: float = 0.0
+    waited: LagHistogram = field(default_factory=LagHistogram)
+    age_sum_ns: int = 0
+    last_ns: int = 0
+
+    def add_fidelity(self, value: float) -> None:
+        """Take the fidelity of one pair, or one sample whose mean is the fidelity."""
+        self.samples += 1
+        self.fidelity_sum += value
+        self.fidelity_squares += value * value
+
+    @property
+    def fidelity_mean(self) -> float | None:
+        """Return the mean fidelity, if there is any."""
+        return self.fidelity_sum / self.samples if self.samples else None
+
+    @property
+    def fidelity_sem(self) -> float | None:
+        """Return the standard error of the mean, if there are at least two samples."""
+        if self.samples < 2:
+            return None
+        mean = self.fidelity_sum / self.samples
+        variance = max(0.0, self.fidelity_squares / self.samples - mean * mean) * self.samples / (self.samples - 1)
+        return math.sqrt(variance / self.samples)
+
+    @property
+    def age_mean_ns(self) -> float | None:
+        """Return the mean time from a half's photon to its delivery."""
+        return self.age_sum_ns / self.delivered if self.delivered else None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one end says of a pair, and, if it still has its qubit, what is true of it."""
+
+    time_ns: int
+    bell: int
+    basis: int  # 0: not measured
+    outcome: int
+    snapshot: Snapshot | None
+
+
+class Monitor:
+    """Watches the records of delivered pairs.
+
+    `routes` has the statistics by (head-end, tail-end); `violations` what must never be: the two ends disagree on the Bell
+    state of a pair, or an end's belief is not what the reported outcomes make it.
+    """
+
+    def __init__(self, engine: Engine, history: History) -> None:
+        self.routes: dict[tuple[str, str], RouteStatistics] = {}
+        self.violations: list[str] = []
+        self._engine = engine
+        self._pending: dict[tuple[PairId, PairId], _View] = {}
+        history.observe("pair", self.on_pair)
+
+    @property
+    def unmatched(self) -> int:
+        """Return how many pairs one end has delivered and the other not (yet)."""
+        return len(self._pending)
+
+    def on_pair(self, record: Record) -> None:
+        """Take one end's record of a delivered pair."""
+        a, b, end, head, tail, bell, waited_ns, age_ns, position, generation = record.fields
+        view = self._view(record, bell, position, generation)
+        statistics = self.routes.setdefault((a, b), RouteStatistics())
+        if end == 0:
+            statistics.waited.add(waited_ns)
+            statistics.age_sum_ns += age_ns
+        first = self._pending.pop((head, tail), None)
+        if first is None:
+            self._pending[head, tail] = view
+            return
+        statistics.delivered += 1
+        statistics.last_ns = record.time_ns
+        self._check(first, view, f"pair {head} - {tail} of {a} and {b}")
+        fidelity = _fidelity(first, view)
+        if fidelity is not None:
+            statistics.add_fidelity(fidelity)
+
+    def _view(self, record: Record, bell: int, position: int, generation: int) -> _View:
+        if position < 0 or generation == 0:
+            return _View(record.time_ns, bell, -position, generation, None)
+        qubit = (record.actor, position, generation)
+        snapshot = self._engine.snapshot(qubit, *self._engine.partners(qubit))
+        return _View(record.time_ns, bell, 0, 0, snapshot)
+
+    def _check(self, first: _View, second: _View, pair: str) -> None:
+        if first.bell != second.bell:
+            self.violations.append(f"{pair}: the ends believe in Bell states {first.bell} and {second.bell}")
+        for view in (first, second):
+            told = view.snapshot.bells if view.snapshot is not None else None
+            if told is not None and told[1] != view.bell:
+                self.violations.append(f"{pair}: an end believes in Bell state {view.bell}, outcomes say {told[1]}")
+
+
+def _fidelity(first: _View, second: _View) -> float | None:
+    snapshot = first.snapshot or second.snapshot
+    if snapshot is None:
+        if not first.basis or first.basis != second.basis:
+            return None
+        agree = first.outcome ^ second.outcome == parity(first.bell, first.basis)
+        return 1.0 if agree else -0.5
+    if first.snapshot is not None and len(first.snapshot.memories) == 2:
+        return first.snapshot.at(first.time_ns, second.time_ns).fidelity(first.bell)
+    holder, other = (first, second) if first.snapshot is not None else (second, first)
+    if not other.basis:
+        return None
+    return snapshot.at(holder.time_ns).fidelity_sample(other.bell, other.basis, other.outcome)

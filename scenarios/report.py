@@ -1,0 +1,119 @@
+"""What a run says at its end: one object for scripts, a few lines for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from emulator import Outcome
+
+from .build import World
+
+_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run and how it was asked for."""
+
+    scenario: str
+    seed: int
+    rate: float
+    world: World
+    outcome: Outcome
+    wall_s: float
+
+    @property
+    def good(self) -> bool:
+        """Return whether nothing leaked and no invariant broke."""
+        return not self.outcome.leaks and not self.world.monitor.violations
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Return the object of `--json`; keys are only added, never renamed."""
+    network = run.world.network
+    emulated_s = run.outcome.emulated_ns / 1e9
+    lag = network.timeline.lag
+    return {
+        "scenario": run.scenario,
+        "seed": run.seed,
+        "rate": "max" if math.isinf(run.rate) else run.rate,
+        "emulated_s": emulated_s,
+        "wall_s": round(run.wall_s, 6),
+        "history_sha256": network.history.sha256(),
+        "events": network.timeline.events - network.ticks,
+        "messages": network.history.counts.get("message", 0),
+        "pairs": [route_json(run.world, a, b, emulated_s) for a, b in run.world.routes],
+        "lag_ms": {
+            "p50": lag.percentile(50) / _MS,
+            "p99": lag.percentile(99) / _MS,
+            "max": lag.max_ns / _MS,
+        },
+        "leaks": run.outcome.leaks,
+        "violations": run.world.monitor.violations,
+        "interrupted": run.outcome.interrupted,
+        "refusals": network.history.counts.get("refused", 0),
+    }
+
+
+def route_json(world: World, a: str, b: str, emulated_s: float) -> dict[str, Any]:
+    """Return the figures of one route; None where there is nothing to take a mean of."""
+    statistics = world.monitor.routes.get((a, b))
+    if statistics is None:
+        return {
+            "a": a,
+            "b": b,
+            "delivered": 0,
+            "rate_hz": 0.0,
+            "fidelity_mean": None,
+            "fidelity_sem": None,
+            "latency_ms_p50": None,
+            "age_ms_mean": None,
+        }
+    age_ns = statistics.age_mean_ns
+    return {
+        "a": a,
+        "b": b,
+        "delivered": statistics.delivered,
+        "rate_hz": statistics.delivered / emulated_s if emulated_s else 0.0,
+        "fidelity_mean": statistics.fidelity_mean,
+        "fidelity_sem": statistics.fidelity_sem,
+        "latency_ms_p50": statistics.waited.percentile(50) / _MS,
+        "age_ms_mean": None if age_ns is None else age_ns / _MS,
+    }
+
+
+def summary(run: Run, *, most: int = 12) -> Iterator[str]:
+    """Yield the lines for people."""
+    data = as_json(run)
+    delivered = sum(p["delivered"] for p in data["pairs"])
+    ended = " (interrupted)" if run.outcome.interrupted else ""
+    yield f"{run.scenario}: {data['emulated_s']:.3f} s of emulated time in {run.wall_s:.2f} s{ended}, seed {run.seed}"
+    yield f"{delivered} pairs delivered, {delivered / data['emulated_s'] if data['emulated_s'] else 0:.2f} per second"
+    shown = sorted(data["pairs"], key=lambda p: -p["delivered"])[:most]
+    width = max((len(f"{p['a']} - {p['b']}") for p in shown), default=0)
+    for pair in shown:
+        yield f"  {pair['a'] + ' - ' + pair['b']:<{width}}  {route_line(pair)}"
+    if len(data["pairs"]) > most:
+        yield f"  ... and {len(data['pairs']) - most} more routes"
+    if math.isfinite(run.rate):
+        lag = data["lag_ms"]
+        yield f"lag behind the wall clock: p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms"
+    yield f"{data['events']} events, {data['messages']} messages, history {data['history_sha256'][:16]}"
+    for what, count in data["leaks"].items():
+        yield f"LEAK: {count} {what}"
+    for violation in data["violations"]:
+        yield f"VIOLATION: {violation}"
+
+
+def route_line(pair: dict[str, Any]) -> str:
+    """Return the figures of a route in one line."""
+    text = f"{pair['delivered']:>6} pairs  {pair['rate_hz']:>8.3f}/s"
+    if pair["fidelity_mean"] is not None:
+        sem = pair["fidelity_sem"]
+        text += f"  F {pair['fidelity_mean']:.3f}" + (f" +- {sem:.3f}" if sem is not None else "")
+    if pair["latency_ms_p50"] is not None:
+        text += f"  waited {pair['latency_ms_p50']:.1f} ms, age {pair['age_ms_mean']:.1f} ms"
+    return text

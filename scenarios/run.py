@@ -1,0 +1,48 @@
+"""Running a scenario from the command line or a test."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterable
+from typing import Literal
+
+from .build import build
+from .display import Lines, Table, attach
+from .expand import ScenarioError
+from .load import InputError, load
+from .report import Run
+
+Show = Literal["auto", "nothing"]
+
+
+def run_scenario(
+    name: str,
+    *,
+    for_s: float = 20.0,
+    rate: float = math.inf,
+    seed: int = 0,
+    settings: Iterable[str] = (),
+    show: Show = "nothing",
+) -> Run:
+    """Run a scenario for a span of emulated time. Raises InputError, or ActorCrashError if an actor crashed."""
+    scenario, plan = load(name, settings)
+    try:
+        world = build(scenario, plan, seed=seed, rate=rate)
+    except ScenarioError as error:
+        raise InputError([f"{name}: {'.'.join(map(str, where))}: {what}" for where, what in error.errors]) from None
+    for_ns = round(for_s * 1e9)
+    display = None
+    if show == "auto":
+        terminal = sys.stderr.isatty() and sys.stdout.isatty()
+        display = Table() if terminal else Lines(sys.stderr)
+        attach(display, world, for_ns=for_ns, rate=rate, every_s=0.5 if terminal else 2.0)
+    start = time.perf_counter()
+    try:
+        outcome = world.network.run(for_ns=for_ns)
+    finally:
+        wall_s = time.perf_counter() - start
+        if display is not None:
+            display.close()
+    return Run(scenario.name, seed, rate, world, outcome, wall_s)

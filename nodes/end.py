@@ -14,7 +14,8 @@ from .node import Circuit, NodePhysics, QuantumNode
 
 X_AXIS, Y_AXIS, Z_AXIS = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 _BASES = {1: X_AXIS, 2: Y_AXIS, 3: Z_AXIS}
-_BACKOFF_NS = 50 * MS  # mean wait after a refusal
+_BACKOFF_NS = 50 * MS  # mean wait after a refusal; it doubles with each further one
+_LONGEST_BACKOFF_NS = 800 * MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,13 @@ class Demand:
     """A wish for pairs with another end node, along a path of node names that begins here.
 
     lanes: memory positions on each link; pairs: how many before the path is given back, so that others may have it
-    (0: never); nested, cutoff_ns: see `Reserve`.
+    (0: never); pause_ns: mean time between giving back and asking again; nested, cutoff_ns: see `Reserve`.
     """
 
     path: tuple[str, ...]
     lanes: int = 1
     pairs: int = 0
+    pause_ns: int = 0
     nested: bool = False
     cutoff_ns: int = 0
 
@@ -84,7 +86,7 @@ class EndNode(QuantumNode):
             request.enough.set()
 
     async def _serve(self, number: int, demand: Demand) -> None:
-        again = 0
+        again, backoff_ns = 0, _BACKOFF_NS
         while not self._closing.is_set():
             again += 1
             name = f"{self.name}>{demand.path[-1]}:{self.incarnation}.{number}.{again}"
@@ -97,11 +99,17 @@ class EndNode(QuantumNode):
                 await request.closed.wait()
             del self._requests[name]
             if request.refusal is not None:
-                await self._back_off()
+                self.refusals += 1
+                await self._rest(backoff_ns)
+                backoff_ns = min(2 * backoff_ns, _LONGEST_BACKOFF_NS)
+            else:
+                backoff_ns = _BACKOFF_NS
+                if demand.pause_ns:
+                    await self._rest(demand.pause_ns)
 
-    async def _back_off(self) -> None:
-        self.refusals += 1
-        delay_ns = int(2 * _BACKOFF_NS * self.random("backoff").uniform())
+    async def _rest(self, mean_ns: int) -> None:
+        """Wait for a random time, uniform between 0 and twice the mean; not beyond the end of the run."""
+        delay_ns = 2 * mean_ns * self.random("rest").uniform()
         with trio.move_on_after(delay_ns * 1e-9):
             await self._closing.wait()
 

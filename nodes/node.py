@@ -179,11 +179,11 @@ class QuantumNode(Actor):
         circuit = self._circuits.get(session.label)
         if circuit is None or circuit.role is None:
             self.memory.free(session.qubit)
-            self._finish_release(circuit)
             return
         if self._disturbed:
             circuit.marks[half.pair] = self._attempts()
         self.take_half(circuit, port, half)
+        self._finish_release(circuit)
 
     def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
         """Hand a half that a link delivered to the circuit that it is for."""
@@ -202,9 +202,8 @@ class QuantumNode(Actor):
         if session is not None:
             self.memory.free(session.qubit)
             circuit = self._circuits.get(session.label)
-            if circuit is not None and circuit.role is not None:
-                port.fill(circuit.name, self.memory, self.send)
-            else:
+            if circuit is not None:
+                self.refill(circuit)
                 self._finish_release(circuit)
 
     def _attempts(self) -> int:
@@ -315,6 +314,8 @@ class QuantumNode(Actor):
 
     def refill(self, circuit: Circuit) -> None:
         """Offer all spare memory of an active circuit to its links."""
+        if circuit.role is None or circuit.closing:
+            return
         for port in circuit.ports:
             if port is not None:
                 port.fill(circuit.name, self.memory, self.send)
@@ -328,9 +329,8 @@ class QuantumNode(Actor):
     def release(self, circuit: Circuit) -> None:
         """Begin to give everything of a circuit back; at the head-end, of the whole path."""
         circuit.closing = True
-        role, circuit.role = circuit.role, None
-        if role is not None:
-            role.close()
+        if circuit.role is not None:
+            circuit.role.stop()
         for port in circuit.ports:
             if port is not None:
                 port.withdraw(circuit.name, self.send)
@@ -348,9 +348,11 @@ class QuantumNode(Actor):
             circuit.downstream_released = True
             self._finish_release(circuit)
 
-    def _finish_release(self, circuit: Circuit | None) -> None:
-        """Give the memory back once no session and no swap uses it any more, and say so."""
-        if circuit is None or not circuit.closing or not circuit.downstream_released:
+    def _finish_release(self, circuit: Circuit) -> None:
+        """Give the memory back once nothing uses it and no word is awaited any more, here and further on, and say so."""
+        if not circuit.closing or not circuit.downstream_released:
+            return
+        if circuit.role is not None and circuit.role.pending:
             return
         ports = [port for port in circuit.ports if port is not None]
         if any(self.memory.taken(port.bank, (circuit.name, port.peer)) for port in ports):
@@ -372,6 +374,7 @@ class QuantumNode(Actor):
             self.strays += 1
             return
         circuit.role.word(message)
+        self._finish_release(circuit)
 
     def on_extended(self, message: Extended, envelope: Envelope) -> None:
         """Take, or pass on, the news that a pair reaches further."""
@@ -433,12 +436,10 @@ class QuantumNode(Actor):
         self.record("swap", circuit.name, west.pair, east.pair, -1 if outcome is None else int(outcome))
         self.memory.free(west_qubit)
         self.memory.free(east_qubit)
-        role = circuit.role
-        if isinstance(role, SwapRole):
-            role.swapped(west, east, None if outcome is None else int(outcome))
-            self.refill(circuit)
-        else:
-            self._finish_release(circuit)
+        assert isinstance(circuit.role, SwapRole)
+        circuit.role.swapped(west, east, None if outcome is None else int(outcome))
+        self.refill(circuit)
+        self._finish_release(circuit)
 
 
 class _Actions:
@@ -462,5 +463,4 @@ class _Actions:
 
     def free(self, half: Half) -> None:
         self._node.forget(self._circuit, half)
-        if self._circuit.role is not None:
-            self._node.refill(self._circuit)
+        self._node.refill(self._circuit)

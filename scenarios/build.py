@@ -98,7 +98,7 @@ def _node(scenario: Scenario, plan: Plan, node: Node, profile: Profile, network:
 
 def _demand(route: Route, path: tuple[str, ...]) -> Demand:
     cutoff_ns = 0 if route.cutoff_s is None else max(1, round(route.cutoff_s * S))
-    return Demand(path, route.lanes, route.pairs, route.order == "nested", cutoff_ns)
+    return Demand(path, route.lanes, route.pairs, round(route.pause_s * S), route.order == "nested", cutoff_ns)
 
 
 def _join(scenario: Scenario, link: Link, number: int, profiles: dict[str, Profile], network: Network) -> None:

@@ -26,9 +26,18 @@ class Run:
     wall_s: float
 
     @property
+    def violations(self) -> list[str]:
+        """Return which invariants broke."""
+        unmatched = self.world.monitor.unmatched
+        found = list(self.world.monitor.violations)
+        if unmatched and not self.outcome.interrupted:
+            found.append(f"{unmatched} pairs were delivered at one end only")
+        return found
+
+    @property
     def good(self) -> bool:
         """Return whether nothing leaked and no invariant broke."""
-        return not self.outcome.leaks and not self.world.monitor.violations
+        return not self.outcome.leaks and not self.violations
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -52,7 +61,7 @@ def as_json(run: Run) -> dict[str, Any]:
             "max": lag.max_ns / _MS,
         },
         "leaks": run.outcome.leaks,
-        "violations": run.world.monitor.violations,
+        "violations": run.violations,
         "interrupted": run.outcome.interrupted,
         "refusals": network.history.counts.get("refused", 0),
     }

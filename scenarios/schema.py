@@ -139,7 +139,7 @@ class Route(_Strict):
     """A demand for pairs between end nodes. `a` and `b` are names, or patterns with `*` that are matched one by one.
 
     If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ... lanes: memory positions on each
-    link. pairs: how many before the path is given to others (0: never). order: of swaps. cutoff_s: an intermediate node
+    link. pairs: how many before the path is given to others (0: never), pause_s: mean time until asking again. order: of swaps. cutoff_s: an intermediate node
     discards what waited longer (absent: never).
     """
 
@@ -147,6 +147,7 @@ class Route(_Strict):
     b: Pattern
     lanes: Annotated[int, Field(ge=1)] = 1
     pairs: Annotated[int, Field(ge=0)] = 0
+    pause_s: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     order: Literal["asap", "nested"] = "asap"
     cutoff_s: Annotated[float, Field(gt=0)] | None = None
 

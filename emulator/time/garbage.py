@@ -1,16 +1,15 @@
 """Garbage collection off the real-time path.
 
 A full collection over 900,000 containers, which is what a large network has, stops the world for 65 ms. Paced runs
-therefore freeze what was built before the start, leave the collector next to nothing to do of its own accord, and collect
-while nothing is due anyway.
+therefore freeze what was built before the start, leave the collector next to nothing to do of its own accord, and
+collect while nothing is due anyway.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 # New containers before Python collects by itself. It is not switched off: a run that is overloaded for hours has no
 # idle stretch, and must not fill the memory. 50,000 young containers take some 3 ms.
@@ -22,7 +21,7 @@ _MARGIN: Final = 4  # a stretch must be this many times longer than the same col
 
 
 class CalmGarbage:
-    """Keeps the collector out of the way between `calm` and `restore`, or within a `with` block.
+    """Keeps the collector out of the way between `calm` and `restore`.
 
     If the collector was disabled before, somebody else has taken charge: then nothing here has any effect.
     """
@@ -31,13 +30,6 @@ class CalmGarbage:
         self._before: tuple[int, int, int] | None = None  # thresholds to restore; None while not calm
         self._froze = False
         self._cost_ns = [0, 2_000_000, 25_000_000]  # per generation; guesses until each has been measured
-
-    def __enter__(self) -> Self:
-        self.calm()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.restore()
 
     def calm(self) -> None:
         """Collect everything now, exempt what is left for good, and make the collector reluctant. Idempotent."""

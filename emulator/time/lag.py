@@ -26,7 +26,7 @@ class LagHistogram:
 
     def add(self, ns: int) -> None:
         """Count one lag. A negative one counts as 0: nothing runs before its time, but clocks are read one by one."""
-        if ns > self.max_ns:
+        if ns > self.max_ns:  # noqa: PLR1730  (a call of max would double the cost)
             self.max_ns = ns
         if ns < 64:
             self._counts[max(ns, 0)] += 1

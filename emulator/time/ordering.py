@@ -3,15 +3,13 @@
 
 Trio leaves the order of tasks open on purpose, and an emulator needs it closed. What is open, and how it is closed:
 
-| source in trio | effect | cure |
-| --- | --- | --- |
-| each batch of ready tasks is reversed by the toss of a coin | tasks ready together run in random order | a coin that always falls first in, first out |
-| equal deadlines are ordered by memory address | time-outs of one instant fire in random order | a counter instead of the address |
-| all deadlines that are due expire at once | the second is cancelled before what the first woke has come to rest | one at a time |
-| `Event` keeps its waiters in a set | they wake by address | a container in order of insertion |
-| so do cancel scopes with their tasks and child scopes | the tasks of a cancelled scope unwind by address | the same |
-| so do the ends of memory channels | the waiters of a closed end wake by address | the same |
-| Hypothesis, once imported, has batches sorted and shuffled | another order under test than in production | switched off |
+- Each batch of ready tasks is reversed or not by the toss of a coin. Now the coin always falls first in, first out.
+- Equal deadlines expire in the order of memory addresses. Now in the order of registration, by a counter.
+- All deadlines that are due expire at once, the second before what the first woke has come to rest. Now one at a time.
+- `Event` keeps its waiters in a set, so they wake by address. Now in a container in order of insertion.
+- So do cancel scopes with their tasks and child scopes: the tasks of a cancelled scope unwind by address. The same.
+- So do the ends of memory channels: the waiters of an end that is closed wake by address. The same.
+- Hypothesis, once imported, has batches sorted and shuffled: another order under test than in production. Switched off.
 
 To make the coin seeded instead of constant would not do: the order would depend on how many batches ran, so on I/O and
 pacing. Locks, semaphores, conditions, limiters and the queues of channels are in order as they are. Left over are
@@ -28,6 +26,7 @@ import itertools
 import random
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -37,8 +36,8 @@ import trio
 def order_trio() -> None:
     """Close what trio leaves open in the order of tasks, for all runs of this process. Idempotent.
 
-    Call it before each run: importing Hypothesis and pytest-trio undoes a part. Raises RuntimeError, and changes nothing,
-    if this version of trio is not the one that the cures were made for.
+    Call it before each run: importing Hypothesis or pytest-trio undoes a part. Raises RuntimeError, and changes
+    nothing, if this version of trio is not what the cures were made for.
     """
     run: Any = sys.modules.get("trio._core._run")
     if not isinstance(getattr(run, "_r", None), _FirstInFirstOut):
@@ -100,7 +99,7 @@ def _check(run: ModuleType | None) -> dict[type, tuple[str, ...]]:
 
 def _changed(part: str) -> RuntimeError:
     return RuntimeError(
-        f"trio {trio.__version__} has changed {part}, on which the reproducible order of tasks rests: "
+        f"trio {version('trio')} has changed {part}, on which the reproducible order of tasks rests: "
         f"install the version of trio that this package asks for, or revise {__name__}"
     )
 

@@ -10,11 +10,12 @@ question is the test for rest, and the only place where emulated time moves from
   soon as a handler has woken a task, so that the task and all it wakes come to rest before the next event.
 - If it is a deadline, the hook lets trio expire that one deadline, and all it wakes comes to rest as well.
 - At one instant events come before deadlines, so a message that arrives exactly at its time-out is received.
-- The wall clock decides when the next instant may run, never which one is next. Hence every rate gives the same history.
+- The wall clock decides when the next instant may run, never which one is next: every rate gives the same history.
 
 The driver goes back to the hook after a burst of events, so that sockets and signals are looked at. It does so by
-parking, not by a checkpoint: a task that I/O woke may have set a deadline earlier than the driver's next event, and only
-the hook knows.
+parking, not by a checkpoint: a task that I/O woke may have set a deadline earlier than the driver's next event, and
+only the hook knows. An event that does no more than wake a task (a sleep) is not worth a pass of the driver: the hook
+wakes the task.
 
 Trio's loop and its tasks ask for the time through one method and must get different answers. Tasks get now. The loop
 asks in order to expire deadlines, and gets the one whose turn it is, to the last bit, or minus infinity: one ulp less
@@ -26,18 +27,19 @@ foreign code runs in them.
 
 from __future__ import annotations
 
-import heapq
 import math
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from heapq import heappop, heappush
 from itertools import count, repeat
-from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 import trio
 from trio import lowlevel
 
+from .agenda import END_NS, NEVER_NS, Agenda, Sleeper
+from .errors import raise_sole_error
 from .garbage import CalmGarbage
 from .lag import LagHistogram
 from .ordering import order_trio
@@ -45,8 +47,6 @@ from .pace import Pace
 from .place import Place
 from .timer import Timer, open_timer
 
-NEVER_NS: Final = 1 << 62  # later than anything: 146 years
-END_NS: Final = NEVER_NS - 1  # the last instant there is
 LAST_RANK: Final = 1 << 62  # for events that come after all others of their instant: inputs from outside, displays
 
 _BURST: Final = 128  # events that the driver runs at most before sockets and signals are looked at
@@ -56,18 +56,17 @@ _DAY_NS: Final = 86_400 * 10**9  # trio looks at its clock once a day anyway
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
-_Event = tuple[int, int, int, Callable[..., object], tuple[Any, ...]]  # time_ns, rank, sequence, handler, arguments
 
 
 class Timeline(trio.abc.Clock, trio.abc.Instrument):
     """Emulated time as trio's clock, for one run.
 
-    `rate` is emulated seconds per wall second: `math.inf` as fast as possible, 1 real time, 0.1 ten times slower. Raises
-    ValueError unless it is greater than 0. `spin_ns` is how long, before each paced instant, the processor waits in a
-    loop, since it wakes up from sleep some 40 us late; 0 saves that and costs lag, never order.
+    `rate` is emulated seconds per wall second: `math.inf` as fast as possible, 1 real time, 0.1 ten times slower.
+    Raises ValueError unless it is greater than 0. `spin_ns` is how long, before each paced instant, the processor waits
+    in a loop, since it wakes up from sleep some 40 us late; 0 saves that and costs lag, never order.
 
-    Attributes that anyone may read: `now_ns`, the emulated time in ns since the start; `events`, how many timeline
-    events have run; `lag`, how late by the wall clock each event and each deadline came (empty at an infinite rate).
+    Attributes that anyone may read: `now_ns`, the emulated time in ns since the start; `lag`, how late by the wall
+    clock each event and each deadline came (empty at an infinite rate).
 
         timeline = Timeline()
         timeline.at(5, print, "five nanoseconds")
@@ -80,31 +79,25 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
     def __init__(self, rate: float = math.inf, *, spin_ns: int = 60_000) -> None:
         order_trio()
         self.now_ns = 0
-        self.events = 0
         self.lag = LagHistogram()
-        self._heap: list[_Event] = []
+        self._agenda = Agenda()
+        self._heap = self._agenda.heap  # the same list, for short
         self._sequence = count()
-        self._abandoned = 0  # entries of the heap whose sleeper was cancelled
         self._pace = Pace(rate)
         self._paced = self._pace.rate != math.inf
         self._spin_ns = spin_ns
         self._garbage = CalmGarbage()
         self._timer: Timer | None = None  # while running
-        self._over = False  # has the driver ended?
         self._runs = 0
+        self._begun = self._over = False  # has the driver been started, has it ended?
         self._driver, self._gate = Place(), Place()
         self._horizon_ns = END_NS
-        self._holds, self._hold = 0, _Hold(self)
-        self._paused_ns: int | None = None  # the emulated time at which a person stopped it
+        self._holds = 0
         self._limit_ns = _STOP  # the driver runs nothing later; any change of plan sets it to _STOP: ask the hook again
         self._deadline_ns = NEVER_NS  # trio's first deadline, as of the last rest
         self._turn = -math.inf  # the deadline that trio is to expire in this pass of its loop
-        # Trio calls an instrument once or more per wake-up, so both hooks are built-in functions rather than methods:
-        # has a task been made ready since this was cleared? and, is it trio's loop that asks for the time next?
-        self._woken: deque[object] = deque(maxlen=1)
-        self._loop_asks: deque[object] = deque(maxlen=1)
-        self.task_scheduled = self._woken.append
-        self.before_io_wait = self._loop_asks.append
+        self._woken = False  # has a task been made ready since the driver looked?
+        self._loop_asks = False  # is the next to ask for the time trio's loop?
 
     def __repr__(self) -> str:
         return f"<Timeline at {self.now_ns} ns, rate {self.rate}, {len(self._heap)} events to come>"
@@ -121,8 +114,8 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
 
         async def supervised() -> _T:
             async with self.running():
-                result = await main(*args)
-            return result
+                return await main(*args)
+            raise AssertionError("running() let an error pass")  # for the type checker: a context may swallow one
 
         self._assert_fresh(0)
         order_trio()
@@ -136,8 +129,304 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         Errors as in `run`.
         """
         self._begin()
+        timer = self._timer = open_timer()
         try:
-            with self._garbage if self._paced else _nothing_to_calm(self._garbage):
+            due_ns = self._pace.emulated_ns(self.now_ns)
+            self._spare_garbage()
+            self._pace.restart(due_ns)  # to collect garbage took its time
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(timer.drain)
+                nursery.start_soon(self._drive)
                 yield
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise_sole_error(group)
         finally:
-            pass
+            self._over = True
+            self._timer = None
+            timer.close()
+            self._garbage.restore()
+
+    # -- events and sleeps -----------------------------------------------------------------------------------------
+
+    def at(self, time_ns: int, fn: Callable[[*_Args], object], *args: *_Args, rank: int = 0) -> None:
+        """Call fn(*args) at an emulated instant, in ns since the start.
+
+        Events of one instant run by rank, then in the order of these calls. The handler must not block, nor move a
+        trio deadline to an earlier time without waking a task; it may schedule events, wake tasks and start them. An
+        error in it ends the run. Raises ValueError if the instant is in the past.
+        """
+        if time_ns < self.now_ns:
+            raise ValueError(f"{fn} at {time_ns} ns comes too late: it is {self.now_ns} ns already")
+        heappush(self._heap, (time_ns, rank, next(self._sequence), fn, args))
+
+    async def sleep_until(self, time_ns: int, rank: int = 0) -> None:
+        """Sleep until an emulated instant: like trio.sleep_until, but exact, cheaper and in order with the events.
+
+        Raises ValueError if the instant is in the past, RuntimeError if nobody would wake the task: see `running`.
+        """
+        if not self._begun:
+            raise RuntimeError("nothing drives this timeline yet: use `run`, or `async with timeline.running():`")
+        sleeper = Sleeper(self._agenda)
+        self.at(time_ns, sleeper.wake, rank=rank)
+        await sleeper.park()
+
+    async def sleep(self, delay_ns: int, rank: int = 0) -> None:
+        """Sleep for a span of emulated time in ns; see `sleep_until`."""
+        await self.sleep_until(self.now_ns + delay_ns, rank)
+
+    @property
+    def events(self) -> int:
+        """How many timeline events have run so far, the present one included."""
+        return self._agenda.ran
+
+    def next_event_ns(self) -> int | None:
+        """Return the instant of the next timeline event (trio's deadlines are not events), or None if there is none.
+
+        Together with tasks that all wait for events, None means that nothing will ever happen again by itself.
+        """
+        self._agenda.sweep()
+        return self._heap[0][0] if self._heap else None
+
+    def inject(self, fn: Callable[[*_Args], object], *args: *_Args) -> int:
+        """Let something come in from outside, such as a command or a packet; return the instant at which fn will run.
+
+        That is the emulated time by the wall clock, but at least the next nanosecond, and after all other events of its
+        instant. Whoever records the instant can replay it with `at` and LAST_RANK, and gets the same history. To be
+        called in a trio task; from a thread, through trio.from_thread.run_sync.
+        """
+        time_ns = self._pace.emulated_ns(self.now_ns + 1)
+        self.at(time_ns, fn, *args, rank=LAST_RANK)
+        return time_ns
+
+    # -- control of time -------------------------------------------------------------------------------------------
+
+    @property
+    def rate(self) -> float:
+        """Emulated seconds per wall second. A new rate takes effect at once, and time goes on from now without lag.
+
+        Raises ValueError unless it is greater than 0 (and at least 1e-9).
+        """
+        return self._pace.rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self._pace.restart(self._without_lag_ns(), rate)
+        self._paced = self._pace.rate != math.inf
+        self._limit_ns = _STOP
+        if self._timer is not None:
+            self._spare_garbage()
+
+    @property
+    def horizon_ns(self) -> int:
+        """The last instant that may happen, END_NS unless somebody bounds it: other hosts must not be overtaken.
+
+        When it is raised time goes on; lowered, it takes effect before the next event. Raises ValueError if it is set
+        to an instant in the past.
+        """
+        return self._horizon_ns
+
+    @horizon_ns.setter
+    def horizon_ns(self, time_ns: int) -> None:
+        if time_ns < self.now_ns:
+            raise ValueError(f"the horizon cannot be {time_ns} ns: it is {self.now_ns} ns already")
+        self._horizon_ns = min(time_ns, END_NS)  # NEVER_NS must stay beyond it
+        self._limit_ns = _STOP  # whoever sets it is running, so the hook is asked before anything else happens
+
+    async def wait_horizon(self) -> int:
+        """Wait until all is done up to the horizon; return the instant at which something happens next (or NEVER_NS).
+
+        One task at a time may wait. To go on, it raises the horizon.
+        """
+        await self._gate.park()
+        event_ns = self.next_event_ns()
+        return self._deadline_ns if event_ns is None else min(event_ns, self._deadline_ns)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let emulated time stand still within the block, for work of the real world that takes no emulated time.
+
+        No event runs, and no deadline expires that is later than now; tasks and I/O go on. Holds may overlap and nest.
+        In paced runs time is late afterwards and catches up, unless `forgive` is called.
+        """
+        self._holds += 1
+        self._limit_ns = _STOP
+        try:
+            yield
+        finally:
+            self._holds -= 1
+
+    def pause(self) -> None:
+        """Stop emulated time until `resume`, for a person. Does nothing if it is paused."""
+        self._pace.pause(self.now_ns)
+        self._limit_ns = _STOP
+
+    def resume(self) -> None:
+        """Let time go on from where it was paused; the pause is no lag. Does nothing if it is not paused."""
+        self._pace.resume()
+
+    def forgive(self) -> None:
+        """Do not catch up: let the next instant be due now if it is late, such as after a long hold."""
+        self._pace.restart(self._without_lag_ns())
+
+    # -- what trio calls: no foreign code in here, nothing that can raise ------------------------------------------
+
+    def start_clock(self) -> None:
+        """Start at 0 (trio calls this at the start of a run)."""
+        order_trio()
+        self._runs += 1
+        self._pace.restart(self.now_ns)
+        lowlevel.add_instrument(self)
+
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+        """Note that the next to ask for the time is trio's loop, to expire deadlines."""
+        self._loop_asks = True
+
+    def task_scheduled(self, task: lowlevel.Task) -> None:  # noqa: ARG002
+        """Note that a task is ready to run, so that the driver stops."""
+        self._woken = True
+
+    def current_time(self) -> float:
+        """Return now in seconds to tasks, and to trio's loop the deadline that is to expire."""
+        if self._loop_asks:
+            self._loop_asks = False
+            turn, self._turn = self._turn, -math.inf
+            return turn
+        return self.now_ns / 1e9
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Move time, or say how many seconds to wait for the outside: trio asks when the world is at rest."""
+        deadline_ns = self._deadline_ns = self._instant_ns(deadline)
+        if self._driver.task is None:
+            return self._serve_alone(deadline)
+        if self._holds or self._pace.paused:  # what is due at this very instant may still expire, or
+            return self._expire(deadline) if deadline_ns <= self.now_ns else math.inf  # move_on_after(0) would hang
+        if self._agenda.abandoned:
+            self._agenda.sweep()
+        event_ns = self._heap[0][0] if self._heap else NEVER_NS
+        due_ns = min(event_ns, deadline_ns)
+        if due_ns > self._horizon_ns:
+            return 0.0 if self._gate.wake() else math.inf
+        if self._paced and due_ns > self.now_ns and (wait_s := self._wait_for_wall_clock(due_ns)):
+            return wait_s
+        return self._run_event() if event_ns <= deadline_ns else self._expire(deadline)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _expire(self, deadline: float) -> float:
+        time_ns = self._deadline_ns
+        if time_ns > self.now_ns:  # a deadline set in the past, as by move_on_after(0) after a long wait, is not late
+            self.now_ns = time_ns
+            if self._paced:
+                self.lag.add(self._pace.lag_ns(time_ns))
+        self._turn = deadline
+        return 0.0
+
+    def _run_event(self) -> float:
+        if self._agenda.sleeper_is_next():  # it needs no driver, which saves a pass of trio's loop, half of the cost
+            return self._wake_sleeper()
+        self._limit_ns = min(self._deadline_ns, self._horizon_ns)
+        self._driver.wake()  # ready before what I/O is about to wake, so it runs first, and the limit still holds
+        return 0.0
+
+    def _wake_sleeper(self) -> float:
+        self.now_ns, _, _, wake, _ = heappop(self._heap)
+        self._agenda.ran += 1
+        if self._paced:
+            self.lag.add(self._pace.lag_ns(self.now_ns))
+        wake()
+        return 0.0
+
+    def _wait_for_wall_clock(self, time_ns: int) -> float:
+        """Return how many seconds trio may sleep, 0 once the instant is due; spin through the last microseconds."""
+        while (lag_ns := self._pace.lag_ns(time_ns)) < 0:
+            if lag_ns < -self._spin_ns:
+                assert self._timer is not None
+                wake_ns = time.monotonic_ns() + min(-lag_ns, _DAY_NS) - self._spin_ns
+                self._garbage.collect_within(-lag_ns)
+                return self._timer.arm(wake_ns)
+        return 0.0
+
+    def _serve_alone(self, deadline: float) -> float:
+        """Before the driver starts, and after it has ended: shielded clean-up that sleeps must come to its end."""
+        event_ns = self._agenda.next_sleeper_ns() if self._over else NEVER_NS
+        due_ns = min(event_ns, self._deadline_ns)
+        if due_ns == NEVER_NS:
+            return math.inf
+        if self._paced and (lag_ns := self._pace.lag_ns(due_ns)) < 0:
+            return -lag_ns / 1e9  # nobody hears the timer
+        if event_ns > self._deadline_ns:
+            return self._expire(deadline)
+        return self._wake_sleeper()
+
+    @lowlevel.enable_ki_protection  # Ctrl-C goes to main, never into the middle of a handler
+    async def _drive(self) -> None:
+        try:
+            while True:
+                await self._driver.park()
+                self._woken = False
+                if self._paced:
+                    self._run_paced_burst()
+                else:
+                    self._run_burst()
+        finally:
+            self._over = True
+
+    def _run_burst(self) -> None:
+        """Run events until one wakes a task, which must come to rest before the next."""
+        agenda, heap = self._agenda, self._heap
+        for _ in repeat(None, _BURST):
+            if not heap or heap[0][0] > self._limit_ns:  # a handler may change the limit
+                return
+            self.now_ns, _, _, fn, args = heappop(heap)
+            agenda.ran += 1
+            fn(*args)
+            if self._woken:
+                return
+
+    def _run_paced_burst(self) -> None:
+        """Do the same, as far as the wall clock has come."""
+        agenda, heap = self._agenda, self._heap
+        lag_ns, add_lag = self._pace.lag_ns, self.lag.add
+        for _ in repeat(None, _BURST):
+            if not heap or (time_ns := heap[0][0]) > self._limit_ns or (late_ns := lag_ns(time_ns)) < 0:
+                return
+            self.now_ns, _, _, fn, args = heappop(heap)
+            agenda.ran += 1
+            add_lag(late_ns)
+            fn(*args)
+            if self._woken:
+                return
+
+    def _instant_ns(self, deadline: float) -> int:
+        """Round a deadline of trio, exact to 104 days; it may be infinite, or long past."""
+        if deadline >= _LATEST_S:
+            return NEVER_NS
+        return self.now_ns if deadline * 1e9 <= self.now_ns else max(self.now_ns, round(deadline * 1e9))
+
+    def _without_lag_ns(self) -> int:
+        """Return the instant by the wall clock, but none later than the next that is still to happen."""
+        next_ns = min(self._heap[0][0] if self._heap else NEVER_NS, self._deadline_ns)
+        return max(self.now_ns, min(self._pace.emulated_ns(self.now_ns), next_ns))
+
+    def _spare_garbage(self) -> None:
+        if self._paced:
+            self._garbage.calm()
+        else:
+            self._garbage.restore()
+
+    def _assert_fresh(self, runs: int) -> None:
+        if self._runs > runs:
+            raise RuntimeError("this timeline has had its run, and time does not go back: make a new Timeline")
+
+    def _begin(self) -> None:
+        if lowlevel.current_clock() is not self:
+            raise RuntimeError("this timeline is not the clock of this trio run: use `run`, or pass it as `clock=`")
+        self._assert_fresh(1)
+        if self._begun:
+            raise RuntimeError("this timeline is driven already, or has been: one `running` block for each timeline")
+        if self._heap and self._heap[0][0] < self.now_ns:
+            raise RuntimeError(
+                f"it is {self.now_ns} ns, and an event was due at {self._heap[0][0]} ns: drive it earlier"
+            )
+        self._begun = True

@@ -1,8 +1,8 @@
 """Alarms by the wall clock that are finer than a millisecond.
 
-Trio sleeps in epoll, whose time-out is rounded up to whole milliseconds: a wake-up in 50 us comes 1 ms late. A timer that
-is a file (Linux' timerfd) ends epoll's wait on time, within some 40 us. Where there is none, trio's loop sleeps by a plain
-time-out, and everything is up to 1 ms late: the lag shows it, the history stays the same.
+Trio sleeps in epoll, whose time-out is rounded up to whole milliseconds: a wake-up in 50 us comes 1 ms late. A timer
+that is a file (Linux' timerfd) ends epoll's wait on time, within some 40 us. Where there is none, trio's loop sleeps by
+a plain time-out, and everything is up to 1 ms late: the lag shows it, the history stays the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Timer(Protocol):
     """An alarm of CLOCK_MONOTONIC, the clock that `time.monotonic_ns` reads."""
 
     def arm(self, at_ns: int) -> float:
-        """Wake trio's loop at an instant, instead of any earlier choice; return how long, in s, it may sleep at most."""
+        """Wake trio's loop at an instant, and at no earlier choice; return how many seconds it may sleep at most."""
 
     async def drain(self) -> None:
         """Hear the alarm, for ever; a task must run this while the timer is used."""
@@ -43,7 +43,7 @@ def open_timer() -> Timer:
 
 
 class TimerFile:
-    """A timer as a file descriptor (timerfd). Raises OSError if the system gives none, AttributeError if it has none."""
+    """A timer as a file descriptor (timerfd). Raises OSError or AttributeError if there is no such thing."""
 
     def __init__(self) -> None:
         if sys.version_info >= (3, 13):

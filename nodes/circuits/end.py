@@ -66,9 +66,5 @@ class EndRole:
             self.expired += 1
             self._actions.free(half)
 
-    def close(self) -> None:
-        """Free everything, at tear-down."""
-        for half in self._held.values():
-            self._actions.free(half)
-        self._held.clear()
-        self._early.clear()
+    def stop(self) -> None:
+        """Tear down: what is held stays until its word has come, so that no pair is delivered at one end only."""

@@ -65,6 +65,7 @@ class SwapRole:
         self.index = index
         self.order = order
         self.swaps = 0
+        self.stopping = False
         self._actions = actions
         self._held: dict[PairId, _Held] = {}
         self._ready: tuple[deque[_Held], deque[_Held]] = (deque(), deque())
@@ -91,6 +92,8 @@ class SwapRole:
             self._ready[side].append(held)
         if word is not None:
             self.word(word)
+        if self.stopping and half.pair in self._held:
+            self._end(held)
         self._match()
 
     def word(self, word: Word) -> None:
@@ -140,17 +143,11 @@ class SwapRole:
         for held in [h for h in self._held.values() if h.half.emitted_ns < emitted_ns and not h.swapping]:
             self._end(held)
 
-    def close(self) -> None:
-        """Free everything, at tear-down."""
-        for held in self._held.values():
-            if not held.swapping:
-                self._actions.free(held.half)
-        self._held.clear()
-        for queue in self._ready:
-            queue.clear()
-        self._crossed.clear()
-        self._gone.clear()
-        self._early.clear()
+    def stop(self) -> None:
+        """Tear down: end what waits and what still comes. All is over when nothing is pending."""
+        self.stopping = True
+        for held in [h for h in self._held.values() if not h.swapping]:
+            self._end(held)
 
     def _match(self) -> None:
         west, east = self._ready

@@ -24,6 +24,7 @@ Duration: TypeAlias = Annotated[float, Field(gt=0)]
 Scheme: TypeAlias = Literal["single_click", "double_click", "pair_source"]
 
 ERAS: Final = ("today", "near_future")
+IDEAL: Final = "ideal"
 _US: Final = 1_000
 _INF: Final = float("inf")
 
@@ -144,8 +145,8 @@ def platforms() -> list[str]:
 
 
 def profiles() -> list[str]:
-    """Return the names of all profiles, such as 'ion.today'."""
-    return [f"{platform}.{era}" for platform in platforms() for era in ERAS]
+    """Return the names of all profiles, such as 'ion.today'; 'ideal' is without any imperfection."""
+    return [IDEAL, *(f"{platform}.{era}" for platform in platforms() for era in ERAS)]
 
 
 def load(name: str) -> Profile:
@@ -165,6 +166,8 @@ def source(name: str, key: str) -> str:
 def _entries(name: str) -> dict[str, Any]:
     if name not in profiles():
         raise UnknownProfileError(f"no hardware profile {name!r}; there are {', '.join(profiles())}")
+    if name == IDEAL:
+        return {}
     platform, era = name.split(".")
     table = tomllib.loads((resources.files(__name__) / f"{platform}.toml").read_text("utf-8"))
     return table["today"] | table["near_future"] if era == "near_future" else dict(table["today"])

@@ -1,0 +1,193 @@
+"""Benchmarks: what the hot paths cost on this machine. Each figure is the best of a few repetitions."""
+
+from __future__ import annotations
+
+import math
+import platform
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from emulator import Actor, BellMeasurement, Engine, Envelope, Handler, MemoryNoise, Message, Network
+from emulator.quantum import werner
+from emulator.time import Timeline
+
+from .run import run_scenario
+
+_REPETITIONS: Final = 3
+_ACTORS: Final = 100
+
+# Ten links of 50 km with 8 memory pairs each: fresh pairs of fidelity .99, success .0328 per attempt, memories that depolarise in
+# 1 s, swaps that work in 95 of 100 cases. With negotiated Barrett-Kok timing an attempt takes five times the light of a link.
+C10_SETTINGS: Final = (
+    "links=10",
+    "length_km=50",
+    "memories=8",
+    "lanes=8",
+    "pairs=0",
+    "order=nested",
+    "hardware=ideal",
+    "latency_us_per_km=5",
+    "chain.0.success_probability=0.0328",
+    "chain.0.fidelity=0.99",
+    "chain.0.attempt_ms=1.25",
+    "override.swap_efficiency=0.95",
+    "override.depolarising_s=1",
+    "route.0.cutoff_s=1",
+)
+
+
+class _Token(Message, tag="bench-token"):
+    hops: int
+
+
+class _Passer(Actor):
+    """Passes a token on to a neighbour drawn at random."""
+
+    def __init__(self, name: str, neighbours: list[str]) -> None:
+        super().__init__(name)
+        self._neighbours = neighbours
+
+    def handlers(self) -> dict[type[Message], Handler]:
+        return {_Token: self.on_token}
+
+    def begin(self) -> None:
+        self.send(self._neighbours[0], _Token(0))
+
+    def on_token(self, message: _Token, envelope: Envelope) -> None:
+        neighbours = self._neighbours
+        self.send(neighbours[self.random().below(len(neighbours))], _Token(message.hops + 1))
+
+
+def _handler_events(seconds: float = 0.5) -> float:
+    """Events a second of handlers that each schedule the next, 100 of them in flight."""
+    timeline = Timeline()
+    rng = random.Random(1)
+    delays = [rng.randrange(5_000, 500_000) for _ in range(1000)]
+
+    def handler(k: int) -> None:
+        timeline.at(timeline.now_ns + delays[k % 1000], handler, k + 7, rank=k & 127)
+
+    async def main() -> float:
+        for k in range(_ACTORS):
+            timeline.at(k + 1, handler, k)
+        before, start = timeline.events, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            await timeline.sleep(50_000_000)
+        return (timeline.events - before) / (time.perf_counter() - start)
+
+    return timeline.run(main)
+
+
+def _task_wakeups(seconds: float = 0.5) -> float:
+    """Wake-ups a second of 100 tasks that sleep exactly."""
+    import trio  # noqa: PLC0415
+
+    timeline = Timeline()
+    woken = 0
+
+    async def sleeper(k: int) -> None:
+        nonlocal woken
+        while True:
+            await timeline.sleep(100_000 + 37 * k)
+            woken += 1
+
+    async def main() -> float:
+        async with trio.open_nursery() as nursery:
+            for k in range(_ACTORS):
+                nursery.start_soon(sleeper, k)
+            start = time.perf_counter()
+            while time.perf_counter() - start < seconds:
+                await timeline.sleep(5_000_000)
+            rate = woken / (time.perf_counter() - start)
+            nursery.cancel_scope.cancel()
+        return rate
+
+    return timeline.run(main)
+
+
+def _messages(emulated_s: float = 0.2) -> float:
+    """Messages a second between 100 actors over channels, recorded in a history."""
+    network = Network(seed=1)
+    names = [f"actor-{k}" for k in range(_ACTORS)]
+    rng = random.Random(2)
+    links: dict[str, list[str]] = {name: [] for name in names}
+    for name in names:
+        for other in rng.sample(names, 2):
+            if other != name and other not in links[name]:
+                links[name].append(other)
+                links[other].append(name)
+    for name in names:
+        network.add(_Passer(name, links[name]))
+    for name in names:
+        for other in links[name]:
+            if name < other:
+                network.connect(name, other, latency_ns=rng.randrange(50_000, 500_000))
+    start = time.perf_counter()
+    network.run(for_ns=round(emulated_s * 1e9), drain_ns=1)
+    return network.history.counts["message"] / (time.perf_counter() - start)
+
+
+def _swap_us(swaps: int = 5_000) -> float:
+    """Return the cost in us of a full noisy swap: four decoherence updates, noisy measurement with flips, Pauli frame."""
+    engine, noise = Engine(), MemoryNoise(t1_s=1.3, t2_s=0.9, depolarising_s=4.0)
+    bsm = BellMeasurement(efficiency=0.98, depolarising=0.01, flip_x=0.01, flip_z=0.01)
+    template, rng, spent = werner(0.95, bell=2), random.Random(3), 0.0
+    for k in range(swaps):
+        a, b, c, d = ids = [("a", 0, k), ("r", 0, k), ("r", 1, k), ("d", 0, k)]
+        for qubit in ids:
+            engine.open(qubit, noise)
+        engine.new_pair(template, a, b, times_ns=(0, 0), bell=2)
+        engine.new_pair(template, c, d, times_ns=(0, 0), bell=2)
+        u = (rng.random(), rng.random(), rng.random())
+        start = time.perf_counter()
+        outcome = engine.swap(b, c, 1_000_000, u=u, bsm=bsm)
+        engine.frame(a, 0, 2_000_000)
+        engine.frame(d, outcome or 0, 2_000_000)
+        spent += time.perf_counter() - start
+        for qubit in ids:
+            engine.close(qubit)
+    return spent / swaps * 1e6
+
+
+def _kernel() -> dict[str, Any]:
+    return {
+        "handler_events_per_s": max(_handler_events() for _ in range(_REPETITIONS)),
+        "task_wakeups_per_s": max(_task_wakeups() for _ in range(_REPETITIONS)),
+        "messages_per_s": max(_messages() for _ in range(_REPETITIONS)),
+    }
+
+
+def _swap() -> dict[str, Any]:
+    return {"noisy_swap_us": min(_swap_us() for _ in range(_REPETITIONS))}
+
+
+def _chain(emulated_s: float = 20.0) -> dict[str, Any]:
+    run = run_scenario("chain", for_s=emulated_s, seed=1, settings=C10_SETTINGS)
+    (statistics,) = run.world.monitor.routes.values()
+    events = run.world.network.timeline.events
+    return {
+        "emulated_per_wall": emulated_s / run.wall_s,
+        "delivered_per_emulated_s": statistics.delivered / emulated_s,
+        "fidelity_mean": statistics.fidelity_mean,
+        "events_per_delivered_pair": events / statistics.delivered,
+        "events_per_s": events / run.wall_s,
+    }
+
+
+BENCHES: Final[dict[str, Callable[[], dict[str, Any]]]] = {"kernel": _kernel, "swap": _swap, "chain": _chain}
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Run a benchmark and return its figures, with the Python and the processor they are of."""
+    figures = {key: value for key, value in BENCHES[name]().items() if not (isinstance(value, float) and math.isnan(value))}
+    return {"bench": name, "figures": figures, "python": platform.python_version(), "cpu": _cpu()}
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
+            return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
+    except OSError:
+        return platform.processor() or "unknown"

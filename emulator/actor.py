@@ -1,7 +1,7 @@
 """An actor: a name, a mailbox, random streams of its own, and a life that can end and begin again.
 
-What an actor does is either a *handler*, a plain function that runs when a message or a timer arrives and must not block,
-or a *behaviour*, an `async` task started by `run`. Handlers cost 1-2 us, waking a task about 10 us.
+What an actor does is either a *handler*, a plain function that runs when a message or a timer arrives and must not
+block, or a *behaviour*, an `async` task started by `run`. Handlers cost 1-2 us, waking a task about 10 us.
 
     class Pinger(Actor):
         def handlers(self):
@@ -116,7 +116,7 @@ class Cell:
             self.crash(error)
 
     def crash(self, error: Exception) -> None:
-        """End this life: memory is lost, behaviours are cancelled, timers are void; the supervisor decides what follows."""
+        """End this life: memory is lost, behaviours are cancelled, timers are void; then ask the supervisor."""
         if not self.alive:
             return
         self.alive = False
@@ -193,7 +193,7 @@ class Actor:
         await cell.timeline.sleep(max(1, delay_ns), rank=cell.rank << RANK_BITS | cell.rank)
 
     async def operate(self, duration_ns: int, fn: Callable[..., R], *args: Any) -> R:
-        """Wait while an operation takes its time; it is applied at the end, by an event of this actor, and has a result.
+        """Wait while an operation takes its time; it is applied at the end, by an event of this actor.
 
         That is how a behaviour acts on quantum states, so that the order of operations is that of the timeline.
         """

@@ -28,9 +28,9 @@ class ChannelFault(Protocol):
 
 
 class Channel:
-    """Delivers envelopes in order, each after
+    """Delivers envelopes in order, each after serialisation + `latency_ns` + `processing_ns`.
 
-    serialisation (8 x bytes / `bit_rate_per_s`, one message after the other) + `latency_ns` + `processing_ns`.
+    Serialisation takes 8 x bytes / `bit_rate_per_s` (absent: no time), one message after the other.
 
     At most `capacity` envelopes are under way; one more is refused (`send` returns False) and counted in `refused`.
     Faults in `faults` act in the order of the list.
@@ -83,7 +83,7 @@ class Channel:
             arrivals = [late for early in arrivals for late in fault.deliveries(*early)]
         for late, time_ns in arrivals:
             if time_ns < envelope.sent_ns + self.latency_ns:
-                raise ValueError(f"a fault delivers at {time_ns} ns what left at {envelope.sent_ns} ns: faster than light")
+                raise ValueError(f"a fault delivers at {time_ns} ns what left at {envelope.sent_ns} ns: too fast")
             self._schedule(late, time_ns)
         return True
 

@@ -12,7 +12,8 @@ from .time import Place
 class Mailbox:
     """A bounded queue of envelopes with any number of waiting tasks, each for certain types of message.
 
-    The oldest envelope that fits goes to the task that has waited longest. A full mailbox refuses (`put` returns False).
+    The oldest envelope that fits goes to the task that has waited longest. A full mailbox refuses (`put` returns
+    False).
     """
 
     def __init__(self, capacity: int = 1000) -> None:

@@ -1,11 +1,11 @@
-"""Messages between actors: small frozen records with a stable tag, which can all be encoded as MessagePack.
+r"""Messages between actors: small frozen records with a stable tag, which can all be encoded as MessagePack.
 
 A message type is a subclass of `Message` with its tag and typed fields, written beside the behaviour that sends it:
 
->>> class Ping(Message, tag="ping"):
+>>> class Ping(Message, frozen=True, tag="ping"):
 ...     count: int
 >>> encode(Ping(3))
-b'\\x92\\xa4ping\\x03'
+b'\x92\xa4ping\x03'
 >>> decode(encode(Ping(3)), message_types())
 Ping(count=3)
 

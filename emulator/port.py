@@ -1,8 +1,8 @@
 """One side of a link as its node sees it, and the messages between a node and the heralding station of the link.
 
-A *session* offers one memory position to the station. The station joins sessions from both sides that bear the same label
-(the circuit they serve), tells both when to emit (`Begin`), and announces success (`Herald`) or that time is up (`TimedOut`).
-A node may withdraw (`Stop`); what crosses that on the way is answered by whichever comes first.
+A *session* offers one memory position to the station. The station joins sessions from both sides that bear the same
+label (the circuit they serve), tells both when to emit (`Begin`), and announces success (`Herald`) or that time is up
+(`TimedOut`). A node may withdraw (`Stop`); what crosses that on the way is answered by whichever comes first.
 
     node                            station
      | -- Start(label, position) -->  |    one session
@@ -20,7 +20,7 @@ from .memory import QuantumMemory, Qubit
 from .messages import Message, PairId
 
 
-class Start(Message, tag="link-start"):
+class Start(Message, frozen=True, tag="link-start"):
     """Node to station: a position is ready to emit for a label; give up after `patience_ns` of attempts (0: never)."""
 
     label: str
@@ -30,13 +30,13 @@ class Start(Message, tag="link-start"):
     patience_ns: int
 
 
-class Stop(Message, tag="link-stop"):
+class Stop(Message, frozen=True, tag="link-stop"):
     """Node to station: withdraw a session."""
 
     session: int
 
 
-class Begin(Message, tag="link-begin"):
+class Begin(Message, frozen=True, tag="link-begin"):
     """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`."""
 
     session: int
@@ -44,8 +44,8 @@ class Begin(Message, tag="link-begin"):
     period_ns: int
 
 
-class Herald(Message, tag="link-herald"):
-    """Station to node: a pair. `sequence` counts the station's pairs, `mode` is which of the multiplexed modes it was."""
+class Herald(Message, frozen=True, tag="link-herald"):
+    """Station to node: a pair. `sequence` counts the station's pairs, `mode` says which multiplexed mode it was."""
 
     session: int
     sequence: int
@@ -54,13 +54,13 @@ class Herald(Message, tag="link-herald"):
     mode: int
 
 
-class TimedOut(Message, tag="link-timed-out"):
+class TimedOut(Message, frozen=True, tag="link-timed-out"):
     """Station to node: no pair within the patience of the session."""
 
     session: int
 
 
-class Stopped(Message, tag="link-stopped"):
+class Stopped(Message, frozen=True, tag="link-stopped"):
     """Station to node: the session was withdrawn."""
 
     session: int
@@ -94,8 +94,8 @@ Send: TypeAlias = Callable[[str, Message], None]
 class Port:
     """A node's end of a link. It keeps as many sessions under way as the memory reserved for a label allows.
 
-    peer: the node at the other end; station: the heralding station between; bank: the memory bank that serves this port;
-    length_km and latency_ns: of the whole link.
+    peer: the node at the other end; station: the heralding station between; bank: the memory bank that serves this
+    port; length_km and latency_ns: of the whole link.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The history of a run: what happened, when, to whom, in the canonical order, and its SHA-256.
 
-The raw order of records of different actors at one instant depends on where the actors run. So the records of an instant
-are put in order of actor before they are hashed: (time, actor, the actor's own sequence).
+The raw order of records of different actors at one instant depends on where the actors run. So the records of an
+instant are put in order of actor before they are hashed: (time, actor, the actor's own sequence).
 """
 
 from __future__ import annotations

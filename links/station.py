@@ -1,9 +1,9 @@
 """The heralding station: an actor at (or near) the mid-point of a link that announces Bell pairs.
 
-Attempts are no events. When both sides offer a position, the station draws how many attempts it will take, and the click
-becomes one event; cost grows with the pairs that are delivered, not with the rate of attempts. Everything that nodes can
-notice is real, though: sessions start, stop, time out and herald by messages that take their time in the fibre, and a pair
-decoheres from the moment its photons left.
+Attempts are no events. When both sides offer a position, the station draws how many attempts it will take, and the
+click becomes one event; cost grows with the pairs that are delivered, not with the rate of attempts. Everything that
+nodes can notice is real, though: sessions start, stop, time out and herald by messages that take their time in the
+fibre, and a pair decoheres from the moment its photons left.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ class _Match:
 class HeraldingStation(Actor):
     """Joins the sessions of two nodes and heralds pairs between them.
 
-    model: what an attempt leads to; preparation_ns: what a node needs between the news of a failure and its next photon.
-    An attempt takes `period_ns`: the preparation, the photon's way here, and the herald's way back, of the longer arm.
+    model: what an attempt leads to; preparation_ns: what a node needs between the news of a failure and its next
+    photon. An attempt takes `period_ns`: the preparation, the photon's way here, and the herald's way back, of the
+    longer arm.
     """
 
     def __init__(

@@ -161,7 +161,7 @@ class EndNode(QuantumNode):
 
 
 class ProcessingNode(EndNode):
-    """An end node with a quantum processor: qubits of its own, gates, measurements along any axis, all with their noise.
+    """An end node with a quantum processor: qubits, gates, measurements along any axis, all with their noise.
 
     Local qubits live in the bank "processor". Operations take their time and are applied at its end.
     """
@@ -192,9 +192,7 @@ class ProcessingNode(EndNode):
         u = (random.uniform(), random.uniform())
         outcome = await self.operate(
             self.physics.readout_ns,
-            lambda: self._device.measure(
-                qubit.id, self.now_ns, u=u, direction=direction, readout=self.physics.readout
-            ),
+            lambda: self._device.measure(qubit.id, self.now_ns, u=u, direction=direction, readout=self.physics.readout),
         )
         self.discard(qubit)
         return outcome
@@ -208,8 +206,8 @@ class ProcessingNode(EndNode):
 class PhotonicClient(EndNode):
     """A low-cost end node without memory: its photons are measured at once, in a random basis.
 
-    It sends photons prepared in a random basis and bit, which is the same as measuring one of two entangled photons at once;
-    the herald tells it which of them counted.
+    It sends photons prepared in a random basis and bit, which is the same as measuring one of two entangled photons
+    at once; the herald tells it which of them counted.
     """
 
     def __init__(

@@ -48,8 +48,8 @@ _HOP_MARGIN_NS = 1_000  # per hop, so that a Confirm is there before the start e
 class NodePhysics:
     """What a node's hardware does to its qubits.
 
-    bsm, bsm_ns: its Bell-state measurement; readout, readout_ns: of one qubit; one_qubit_..., two_qubit_...: duration and
-    depolarising probability of a gate; attempts_1_over_e: after how many attempts
+    bsm, bsm_ns: its Bell-state measurement; readout, readout_ns: of one qubit; one_qubit_..., two_qubit_...: duration
+    and depolarising probability of a gate; attempts_1_over_e: after how many attempts
     beside it a stored qubit has lost its coherence to 1/e (inf: they do not disturb it); retrieval_efficiency,
     retrieval_decay_s: what an absorptive memory gives back, at first and after how long 1/e of it.
     """
@@ -166,11 +166,11 @@ class QuantumNode(Actor):
     # -- links -----------------------------------------------------------------------------------------------------
 
     def on_begin(self, message: Begin, envelope: Envelope) -> None:
-        """Attempts of a session begin."""
+        """Note that the attempts of a session begin."""
         self._by_station[envelope.sender].begun(message)
 
     def on_herald(self, message: Herald, envelope: Envelope) -> None:
-        """A pair, or what is left of it if the circuit is being torn down."""
+        """Take a pair, or what is left of it if the circuit is gone."""
         port = self._by_station[envelope.sender]
         session = port.ended(message.session, self.now_ns)
         if session is None:
@@ -196,7 +196,7 @@ class QuantumNode(Actor):
                 self._watch_cutoff(circuit)
 
     def on_session_end(self, message: TimedOut | Stopped, envelope: Envelope) -> None:
-        """A session has ended without a pair."""
+        """End a session that brought no pair."""
         port = self._by_station[envelope.sender]
         session = port.ended(message.session, self.now_ns)
         if session is not None:
@@ -226,10 +226,12 @@ class QuantumNode(Actor):
         """Do this node's part of a reservation; at the head-end, begin it."""
         path, index = message.path, message.path.index(self.name)
         last = len(path) - 1
-        ports = (self.ports[path[index - 1]] if index > 0 else None, self.ports[path[index + 1]] if index < last else None)
-        reason = self._refusal(message, index, ports)
+        west = self.ports[path[index - 1]] if index > 0 else None
+        east = self.ports[path[index + 1]] if index < last else None
+        ports = (west, east)
+        reason = self._refusal(message, ports)
         if reason is not None:
-            self._refuse(message.circuit, self.name, reason, ports[WEST])
+            self._refuse(message.circuit, self.name, reason, west)
             return
         for port in ports:
             if port is not None:
@@ -237,7 +239,6 @@ class QuantumNode(Actor):
         order = SwapOrder(len(path), message.nested)
         circuit = Circuit(message.circuit, path, index, message.cutoff_ns, order, ports)
         self._circuits[circuit.name] = circuit
-        east = ports[EAST]
         if east is None:
             start_ns = self.now_ns + message.latency_ns + _HOP_MARGIN_NS * last
             self._confirm(circuit, start_ns)
@@ -267,7 +268,7 @@ class QuantumNode(Actor):
     def closed(self, circuit: str) -> None:
         """Take the news that everything of this node's own circuit was given back, at the head-end."""
 
-    def _refusal(self, message: Reserve, index: int, ports: tuple[Port | None, Port | None]) -> str | None:
+    def _refusal(self, message: Reserve, ports: tuple[Port | None, Port | None]) -> str | None:
         is_end = None in ports
         if message.circuit in self._circuits:
             return "the circuit exists already"
@@ -349,7 +350,9 @@ class QuantumNode(Actor):
             self._finish_release(circuit)
 
     def _finish_release(self, circuit: Circuit) -> None:
-        """Give the memory back once nothing uses it and no word is awaited any more, here and further on, and say so."""
+        """Give the memory back once nothing uses it and no word is awaited any more, here and further on, and say
+        so.
+        """
         if not circuit.closing or not circuit.downstream_released:
             return
         if circuit.role is not None and circuit.role.pending:
@@ -393,7 +396,9 @@ class QuantumNode(Actor):
         raise TypeError(f"{self.name} is no end node")
 
     def _watch_cutoff(self, circuit: Circuit) -> None:
-        """Keep one timer, for the oldest half that waits: one for each half would fill the timeline with dead entries."""
+        """Keep one timer, for the oldest half that waits: one for each half would fill the timeline with dead
+        entries.
+        """
         waiting = circuit.role.halves if isinstance(circuit.role, SwapRole) else []
         if waiting and not circuit.cutoff_armed:
             circuit.cutoff_armed = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import random
 import time
@@ -18,8 +17,9 @@ from .run import run_scenario
 _REPETITIONS: Final = 3
 _ACTORS: Final = 100
 
-# Ten links of 50 km with 8 memory pairs each: fresh pairs of fidelity .99, success .0328 per attempt, memories that depolarise in
-# 1 s, swaps that work in 95 of 100 cases. With negotiated Barrett-Kok timing an attempt takes five times the light of a link.
+# Ten links of 50 km with 8 memory pairs each: fresh pairs of fidelity .99, success .0328 per attempt, memories that
+# depolarise in 1 s, swaps that work in 95 of 100 cases. With negotiated Barrett-Kok timing an attempt takes five
+# times the light of a link.
 C10_SETTINGS: Final = (
     "links=10",
     "length_km=50",
@@ -38,7 +38,7 @@ C10_SETTINGS: Final = (
 )
 
 
-class _Token(Message, tag="bench-token"):
+class _Token(Message, frozen=True, tag="bench-token"):
     hops: int
 
 
@@ -130,7 +130,9 @@ def _messages(emulated_s: float = 0.2) -> float:
 
 
 def _swap_us(swaps: int = 5_000) -> float:
-    """Return the cost in us of a full noisy swap: four decoherence updates, noisy measurement with flips, Pauli frame."""
+    """Return the cost in us of a full noisy swap: four decoherence updates, noisy measurement with flips, Pauli
+    frame.
+    """
     engine, noise = Engine(), MemoryNoise(t1_s=1.3, t2_s=0.9, depolarising_s=4.0)
     bsm = BellMeasurement(efficiency=0.98, depolarising=0.01, flip_x=0.01, flip_z=0.01)
     template, rng, spent = werner(0.95, bell=2), random.Random(3), 0.0
@@ -181,8 +183,7 @@ BENCHES: Final[dict[str, Callable[[], dict[str, Any]]]] = {"kernel": _kernel, "s
 
 def measure(name: str) -> dict[str, Any]:
     """Run a benchmark and return its figures, with the Python and the processor they are of."""
-    figures = {key: value for key, value in BENCHES[name]().items() if not (isinstance(value, float) and math.isnan(value))}
-    return {"bench": name, "figures": figures, "python": platform.python_version(), "cpu": _cpu()}
+    return {"bench": name, "figures": BENCHES[name](), "python": platform.python_version(), "cpu": _cpu()}
 
 
 def _cpu() -> str:

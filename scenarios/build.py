@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emulator import MS, PERFECT, US, Bank, Network, Port, S
 from links import AbstractLink, Arm, DoubleClick, Fibre, HeraldedStateModel, HeraldingStation, PairSource, SingleClick
 from nodes import Demand, EndNode, Hub, PhotonicClient, ProcessingNode, QuantumNode, Repeater
-from nodes.hardware import Profile, load
+from nodes.hardware import Profile
 
 from .expand import Plan, ScenarioError
 from .monitor import Monitor
@@ -30,27 +30,14 @@ def build(
     """Return the world of a scenario; raises ScenarioError if a link could never deliver a pair."""
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
     monitor = Monitor(network.engine, network.history)
-    profiles = {name: profile_of(scenario, node) for name, node in plan.nodes.items()}
-    for name, node in plan.nodes.items():
-        actor = _node(scenario, plan, node, profiles[name], network)
+    for node in plan.nodes.values():
+        actor = _node(scenario, plan, node, network)
         restart_ns = None if node.restart_after_s is None else round(node.restart_after_s * S)
         network.add(actor, restart_after_ns=restart_ns)
     for number, link in enumerate(plan.links):
-        _join(scenario, link, number, profiles, network)
+        _join(scenario, plan, link, number, network)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
     return World(network, monitor, routes)
-
-
-def profile_of(scenario: Scenario, node: Node) -> Profile:
-    """Return a node's hardware: its profile, with what the scenario and the node say otherwise."""
-    default = "photonic.near_future" if node.kind == "photonic" else scenario.hardware
-    if node.kind == "photonic" and scenario.hardware.endswith(".today"):
-        default = "photonic.today"
-    profile = load(node.hardware or default)
-    changes = {}
-    for override in (scenario.override, node.override):
-        changes |= override.model_dump(exclude_none=True)
-    return Profile.model_validate(profile.model_dump() | changes) if changes else profile
 
 
 def station_name(link: Link) -> str:
@@ -63,7 +50,8 @@ def _fibre(scenario: Scenario, link: Link) -> Fibre:
     return Fibre(link.length_km, link.loss_db, latency_ns_per_km=scenario.latency_us_per_km * US)
 
 
-def _node(scenario: Scenario, plan: Plan, node: Node, profile: Profile, network: Network) -> QuantumNode:
+def _node(scenario: Scenario, plan: Plan, node: Node, network: Network) -> QuantumNode:
+    profile = plan.profiles[node.name]
     banks: dict[str, Bank] = {}
     ports: list[Port] = []
     noise = profile.noise()
@@ -101,14 +89,15 @@ def _demand(route: Route, path: tuple[str, ...]) -> Demand:
     return Demand(path, route.lanes, route.pairs, round(route.pause_s * S), route.order == "nested", cutoff_ns)
 
 
-def _join(scenario: Scenario, link: Link, number: int, profiles: dict[str, Profile], network: Network) -> None:
+def _join(scenario: Scenario, plan: Plan, link: Link, number: int, network: Network) -> None:
     fibre = _fibre(scenario, link)
     arms = fibre.split(link.station_at)
-    model = heralded_states(link, (profiles[link.a], profiles[link.b]), arms)
+    ends = plan.profiles[link.a], plan.profiles[link.b]
+    model = heralded_states(link, ends, arms)
     if model.p_success <= 0:
         where = ("link", number) if number < len(scenario.link) else ()
         raise ScenarioError([(where, f"no attempt between {link.a} and {link.b} can ever succeed")])
-    preparation_us = max(profiles[link.a].preparation_us, profiles[link.b].preparation_us)
+    preparation_us = max(end.preparation_us for end in ends)
     latencies_ns = [max(1, arm.latency_ns) for arm in arms]
     preparation_ns = round(preparation_us * US)
     if link.attempt_ms is not None:
@@ -127,9 +116,7 @@ def _join(scenario: Scenario, link: Link, number: int, profiles: dict[str, Profi
     network.connect(link.a, link.b, latency_ns=max(2, fibre.latency_ns), **classical)  # type: ignore[arg-type]
 
 
-def heralded_states(
-    link: Link, profiles: tuple[Profile, Profile], arms: tuple[Fibre, Fibre]
-) -> HeraldedStateModel:
+def heralded_states(link: Link, profiles: tuple[Profile, Profile], arms: tuple[Fibre, Fibre]) -> HeraldedStateModel:
     """Return what an attempt on a link leads to, from the hardware at both ends and the fibre to the station."""
     a, b = profiles
     modes = link.modes or max(a.modes, b.modes)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from .load import InputError
 
@@ -62,7 +63,7 @@ def run(
     for_: Annotated[float, Parameter(name="--for")] = 20.0,
     seed: int = 0,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
-    json_: Annotated[str | None, Parameter(name="--json")] = None,
+    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
 ) -> int:
     """Run a scenario: a built-in name (see `qie scenarios`) or a TOML file.
 
@@ -153,7 +154,9 @@ def schema() -> int:
 
 
 @app.command
-def bench(name: str, *, json_: Annotated[str | None, Parameter(name="--json")] = None) -> int:
+def bench(
+    name: str, *, json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None
+) -> int:
     """Measure: kernel (events and wake-ups), swap (of two pairs), chain (ten 50 km links).
 
     Parameters
@@ -179,9 +182,15 @@ def bench(name: str, *, json_: Annotated[str | None, Parameter(name="--json")] =
 def main() -> NoReturn:
     """Run the command line."""
     try:
-        code = app(exit_on_error=False, print_error=True, result_action="return_value")
+        code = app(exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except InputError as error:
         _fail(error.lines, 2)
+    except CycloptsError as error:
+        _fail([" ".join(str(error).split()) + " See qie --help."], 2)
+    except BrokenPipeError:  # whoever read our output has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         _fail(["interrupted before there was anything to sum up"], 130)
     raise SystemExit(code if isinstance(code, int) else 0)

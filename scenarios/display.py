@@ -1,7 +1,8 @@
 """What is seen while a run goes on: a live table on a terminal, plain lines elsewhere.
 
-Drawing a table takes up to 13 ms, which would be lag if the emulation did it. So a process of its own draws: it gets small
-snapshots through a pipe, and a snapshot that does not fit into the pipe is dropped. `python -m scenarios.display` is it.
+Drawing a table takes up to 13 ms, which would be lag if the emulation did it. So a process of its own draws: it gets
+small snapshots through a pipe, and a snapshot that does not fit into the pipe is dropped. `python -m
+scenarios.display` is it.
 """
 
 from __future__ import annotations

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import Any
+
+from pydantic import ValidationError
+
+from nodes.hardware import Profile, load
 
 from .schema import Chain, Kind, Link, Node, Route, Scenario, Star
 
@@ -25,9 +31,10 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Nodes and links by name, hub memories, and for each route its two ends and the path between them."""
+    """Nodes and their hardware by name, links, hub memories, and for each route the path between its two ends."""
 
     nodes: dict[str, Node]
+    profiles: dict[str, Profile]
     links: tuple[Link, ...]
     hub_memories: dict[str, int]
     demands: tuple[tuple[Route, tuple[str, ...]], ...]
@@ -51,11 +58,40 @@ def expand(scenario: Scenario) -> Plan:
     hubs.update({star.name: star.hub_memories for star in scenario.star})
     if not nodes:
         errors.append(((), "a scenario needs at least one node, chain or star"))
+    profiles = _profiles(scenario, nodes, errors)
     errors += _link_errors(links, nodes, len(scenario.link))
     demands = list(_demands(scenario, nodes, links, errors))
     if errors:
         raise ScenarioError(errors)
-    return Plan(nodes, tuple(links), hubs, tuple(demands))
+    return Plan(nodes, profiles, tuple(links), hubs, tuple(demands))
+
+
+def _profiles(
+    scenario: Scenario, nodes: dict[str, Node], errors: list[tuple[tuple[str | int, ...], str]]
+) -> dict[str, Profile]:
+    """Return each node's hardware: its profile, with what the scenario and the node say otherwise."""
+    found = {}
+    for k, node in enumerate(nodes.values()):
+        override = scenario.override.model_dump(exclude_none=True)
+        own = node.override.model_dump(exclude_none=True)
+        try:
+            found[node.name] = Profile.model_validate(
+                load(node.hardware or _default_hardware(scenario, node)).model_dump() | override | own
+            )
+        except ValidationError as error:
+            where: tuple[str | int, ...] = ("node", k, "override") if own else ("override",)
+            message = f"{node.name}: {error.errors()[0]['ctx']['error']}"
+            if (where, message) not in errors:
+                errors.append((where, message))
+            if not own:
+                break  # it is the same for all
+    return found
+
+
+def _default_hardware(scenario: Scenario, node: Node) -> str:
+    if node.kind != "photonic":
+        return scenario.hardware
+    return "photonic.today" if scenario.hardware.endswith(".today") else "photonic.near_future"
 
 
 def _chain(chain: Chain) -> tuple[list[Node], list[Link]]:
@@ -63,7 +99,7 @@ def _chain(chain: Chain) -> tuple[list[Node], list[Link]]:
     kinds: list[Kind] = ["processing", *["repeater"] * (chain.links - 1), "processing"]  # type: ignore[list-item]
     nodes = [Node(name=n, kind=k, hardware=chain.hardware) for n, k in zip(names, kinds, strict=True)]
     shared = chain.model_dump(include=set(_LINK_KEYS))
-    links = [Link(a=a, b=b, length_km=chain.length_km, **shared) for a, b in zip(names, names[1:], strict=False)]
+    links = [Link(a=a, b=b, length_km=chain.length_km, **shared) for a, b in pairwise(names)]
     return nodes, links
 
 
@@ -81,6 +117,26 @@ def _star(star: Star) -> tuple[list[Node], list[Link]]:
         nodes.append(Node(name=name, kind="photonic" if client else "processing", hardware=hardware))
         links.append(Link(a=name, b=star.name, length_km=length_km, **shared))
     return nodes, links
+
+
+def name_errors(document: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield duplicate and unknown names of a document that may be wrong in other ways too."""
+
+    def entries(kind: str) -> Iterable[tuple[int, dict[str, Any]]]:
+        found = document.get(kind, ())
+        return ((k, e) for k, e in enumerate(found) if isinstance(e, dict)) if isinstance(found, (list, tuple)) else ()
+
+    names: list[str] = []
+    for k, node in entries("node"):
+        if (name := str(node.get("name"))) in names:
+            yield ("node", k, "name"), f"there is a node named {name!r} already; names must differ"
+        names.append(name)
+    groups = [str(group.get("name")) for kind in ("chain", "star") for _, group in entries(kind)]
+    for k, link in entries("link"):
+        for side in ("a", "b"):
+            name = str(link.get(side, names[0] if names else ""))
+            if name not in names and not any(name == g or name.startswith(f"{g}-") for g in groups):
+                yield ("link", k, side), f"there is no node named {name!r}{_nearest(name, names)}"
 
 
 def _link_errors(
@@ -103,7 +159,7 @@ def _link_errors(
             yield ("node", k, "kind"), f"repeater {node.name!r} has {degree[node.name]} links; a repeater has 2"
 
 
-def _nearest(name: str, nodes: dict[str, Node]) -> str:
+def _nearest(name: str, nodes: Collection[str]) -> str:
     import difflib  # noqa: PLC0415  (only for an error message)
 
     close = difflib.get_close_matches(name, nodes, n=1)

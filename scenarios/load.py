@@ -13,9 +13,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from .expand import Plan, ScenarioError, expand
+from .expand import Plan, ScenarioError, expand, name_errors
 from .schema import Scenario
 
+_LIMITS: Final = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
 _FILES: Final = resources.files("scenarios") / "files"
 
 
@@ -52,6 +58,7 @@ def parse(document: dict[str, Any], label: str, text: str = "") -> tuple[Scenari
         return scenario, expand(scenario)
     except ValidationError as error:
         found = [(tuple(e["loc"]), _message(e)) for e in error.errors(include_url=False)]
+        found += name_errors(document)
     except ScenarioError as error:
         found = error.errors
     lines = []
@@ -109,7 +116,8 @@ def _set_path(document: dict[str, Any], key: str, value: Any, parameters: list[s
         else:
             raise InputError([f"--set {key}: there is no {'.'.join(parents[: depth + 1])}"])
     if not isinstance(place, dict):
-        raise InputError([f"--set {key}: {'.'.join(parents)} is a list; name an element, such as {parents[0]}.0.{last}"])
+        path = ".".join(parents)
+        raise InputError([f"--set {key}: {path} is a list; name an element, such as {path}.0.{last}"])
     if not parents and last not in Scenario.model_fields:
         keys = ", ".join([*parameters, "hardware", "override.t2_s", "route.0.pairs"])
         raise InputError([f"--set {key}: no such parameter or key; this scenario has, for example, {keys}"])
@@ -147,6 +155,9 @@ def _message(error: Any) -> str:
         return f"{error['loc'][-1]} is missing"
     if kind == "value_error":
         return str(context["error"])
+    if kind in _LIMITS:
+        words, key = _LIMITS[kind]
+        return f"must be {words} {context[key]:g}, got {value!r}"
     shown = repr(value) if isinstance(value, (str, int, float, bool)) else type(value).__name__
     message = str(error["msg"])
     return f"{message[0].lower()}{message[1:]}, got {shown}"

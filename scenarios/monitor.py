@@ -1,4 +1,4 @@
-"""The omniscient observer: compares what the ends believe of each delivered pair with what is true. No actor sees it."""
+"""The omniscient observer: compares what the ends believe of a delivered pair with what is true. No actor sees it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class _View:
 class Monitor:
     """Watches the records of delivered pairs.
 
-    `routes` has the statistics by (head-end, tail-end); `violations` what must never be: the two ends disagree on the Bell
-    state of a pair, or an end's belief is not what the reported outcomes make it.
+    `routes` has the statistics by (head-end, tail-end); `violations` what must never be: the two ends disagree on the
+    Bell state of a pair, or an end's belief is not what the reported outcomes make it.
     """
 
     def __init__(self, engine: Engine, history: History) -> None:

@@ -1,4 +1,4 @@
-"""What a scenario says, as data: nodes, links, routes. Read from TOML or written in Python; every unit is in its key's name.
+"""What a scenario says, as data: nodes, links, routes. From TOML or Python; every unit is in the name of its key.
 
 >>> Scenario(
 ...     name="two nodes",
@@ -11,9 +11,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Optional, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from nodes.hardware import Probability, Profile, Scheme, profiles
 
@@ -22,11 +23,28 @@ Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=64, pattern=r
 Kind: TypeAlias = Literal["processing", "photonic", "hub", "repeater"]
 Parameter: TypeAlias = bool | int | float | str
 
-# Every key of a hardware profile, none of them required.
-Override = create_model(
+
+def _optional(field: FieldInfo) -> Any:
+    """Return the type of a field with all its limits, or None."""
+    kind: Any = field.annotation
+    for limit in field.metadata:
+        kind = Annotated[kind, limit]
+    return Optional[kind]  # noqa: UP045  (`|` does not take Annotated at run time)
+
+
+def _t2_is_physical(values: Any) -> Any:
+    if values.t1_s is not None and values.t2_s is not None and values.t2_s > 2 * values.t1_s:
+        raise ValueError(f"t2_s = {values.t2_s:g} is longer than 2 x t1_s = {2 * values.t1_s:g}, which is not physical")
+    return values
+
+
+# Every key of a hardware profile with its limits, none of them required.
+_FIELDS: dict[str, Any] = {key: (_optional(field), None) for key, field in Profile.model_fields.items()}
+Override: Any = create_model(
     "Override",
     __config__=ConfigDict(extra="forbid", frozen=True),
-    **{key: (field.annotation | None, None) for key, field in Profile.model_fields.items()},  # type: ignore[operator,call-overload]
+    __validators__={"t2_is_physical": cast("Any", model_validator(mode="after")(_t2_is_physical))},
+    **_FIELDS,
 )
 
 
@@ -43,7 +61,7 @@ class Node(_Strict):
     name: Name
     kind: Kind = "processing"
     hardware: str | None = None
-    override: Override = Field(default_factory=Override)  # type: ignore[valid-type]
+    override: Override = Field(default_factory=Override)
     restart_after_s: Annotated[float, Field(ge=0)] | None = None
 
     @field_validator("hardware")
@@ -55,10 +73,11 @@ class Node(_Strict):
 class _LinkBase(_Strict):
     """What all links may say.
 
-    loss_db: of the whole link; or loss_db_per_km (.2 if neither is given). station_at: where the heralding station is, from
-    0 (at a) to 1 (at b). memories: positions at each side. attempt_ms: duration of an attempt, if it is not what light and
-    preparation need. session_timeout_s: give up a generation session after this (0: never). success_probability, fidelity:
-    replace the optics by a Werner pair, for comparisons. processing_us, bit_rate_per_s: of the classical channels.
+    loss_db: of the whole link; or loss_db_per_km (.2 if neither is given). station_at: where the heralding station
+    is, from 0 (at a) to 1 (at b). memories: positions at each side. attempt_ms: duration of an attempt, if it is not
+    what light and preparation need. session_timeout_s: give up a generation session after this (0: never).
+    success_probability, fidelity: replace the optics by a Werner pair, for comparisons. processing_us,
+    bit_rate_per_s: of the classical channels.
     """
 
     length_km: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
@@ -138,9 +157,9 @@ class Star(_LinkBase):
 class Route(_Strict):
     """A demand for pairs between end nodes. `a` and `b` are names, or patterns with `*` that are matched one by one.
 
-    If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ... lanes: memory positions on each
-    link. pairs: how many before the path is given to others (0: never), pause_s: mean time until asking again. order: of swaps. cutoff_s: an intermediate node
-    discards what waited longer (absent: never).
+    If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ... lanes: memory positions on
+    each link. pairs: how many before the path is given to others (0: never), pause_s: mean time until asking again.
+    order: of swaps. cutoff_s: an intermediate node discards what waited longer (absent: never).
     """
 
     a: Pattern
@@ -160,7 +179,7 @@ class Scenario(_Strict):
     parameters: dict[str, Parameter] = {}
     latency_us_per_km: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.89
     hardware: str = "atom.near_future"
-    override: Override = Field(default_factory=Override)  # type: ignore[valid-type]
+    override: Override = Field(default_factory=Override)
     node: tuple[Node, ...] = ()
     link: tuple[Link, ...] = ()
     chain: tuple[Chain, ...] = ()

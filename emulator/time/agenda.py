@@ -48,8 +48,10 @@ class Agenda:
 
     def next_sleeper_ns(self) -> int:
         """Drop the handlers of a world that has ended, up to the next one who sleeps; return when (or NEVER_NS)."""
+        self.sweep()
         while self.heap and not self.sleeper_is_next():
             heappop(self.heap)
+            self.sweep()
         return self.heap[0][0] if self.heap else NEVER_NS
 
 

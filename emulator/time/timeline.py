@@ -278,11 +278,11 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._pace.restart(self.now_ns)
         lowlevel.add_instrument(self)
 
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+    def before_io_wait(self, timeout: float) -> None:
         """Note that the next to ask for the time is trio's loop, to expire deadlines."""
         self._loop_asks = True
 
-    def task_scheduled(self, task: lowlevel.Task) -> None:  # noqa: ARG002
+    def task_scheduled(self, task: lowlevel.Task) -> None:
         """Note that a task is ready to run, so that the driver stops."""
         self._woken = True
 

@@ -1,4 +1,4 @@
-"""The network layer: circuits along a path, their swaps and the tracking of pairs, as state machines without a clock."""
+"""The network layer: circuits along a path, their swaps and the tracking of pairs; state machines without a clock."""
 
 from .end import EndActions, EndRole
 from .messages import Confirm, Expire, Extended, Refuse, Release, Released, Reserve, Track

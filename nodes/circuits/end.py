@@ -1,7 +1,7 @@
 """An end node's part in a circuit: hold halves until it is known what they are entangled with. Sans-io, no clock.
 
-Ends never discard on their own: each half is delivered by the Track of the other end or ended by an Expire, and exactly one
-of the two comes. Both ends sum up the same Bell index, since a Track passes every link and every swap.
+Ends never discard on their own: each half is delivered by the Track of the other end or ended by an Expire, and
+exactly one of the two comes. Both ends sum up the same Bell index, since a Track passes every link and every swap.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """The messages of the network layer: signalling along a path, and the tracking of pairs.
 
 Signalling is a simple reservation: `Reserve` goes from the head-end to the tail-end and sets memory aside at each node;
-`Confirm` comes back with the instant at which all links start, or `Refuse` with the reason. `Release` and `Released` undo it.
+`Confirm` comes back with the instant at which all links start, or `Refuse` with the reason. `Release` and `Released`
+undo it.
 
-Tracking follows the quantum network protocol (Kozlowski, Dahlberg, Wehner, CoNEXT 2020): `Track` tells the far end which
-pair it holds, `Expire` that its chain is broken.
+Tracking follows the quantum network protocol (Kozlowski, Dahlberg, Wehner, CoNEXT 2020): `Track` tells the far end
+which pair it holds, `Expire` that its chain is broken.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 from emulator import Message, PairId
 
 
-class Reserve(Message, tag="reserve"):
+class Reserve(Message, frozen=True, tag="reserve"):
     """Set `lanes` memory positions aside on each link of a path of node names.
 
-    nested: swap in nested order instead of as soon as possible; cutoff_ns: discard what waited longer at an intermediate
-    node (0: never); latency_ns: what the message has gathered so far on its way.
+    nested: swap in nested order instead of as soon as possible; cutoff_ns: discard what waited longer at an
+    intermediate node (0: never); latency_ns: what the message has gathered so far on its way.
     """
 
     circuit: str
@@ -27,14 +28,14 @@ class Reserve(Message, tag="reserve"):
     latency_ns: int
 
 
-class Confirm(Message, tag="confirm"):
+class Confirm(Message, frozen=True, tag="confirm"):
     """All nodes have reserved; links start at `start_ns`."""
 
     circuit: str
     start_ns: int
 
 
-class Refuse(Message, tag="refuse"):
+class Refuse(Message, frozen=True, tag="refuse"):
     """A node could not reserve, and why."""
 
     circuit: str
@@ -42,19 +43,19 @@ class Refuse(Message, tag="refuse"):
     reason: str
 
 
-class Release(Message, tag="release"):
+class Release(Message, frozen=True, tag="release"):
     """Give back everything of a circuit."""
 
     circuit: str
 
 
-class Released(Message, tag="released"):
+class Released(Message, frozen=True, tag="released"):
     """Everything of a circuit has been given back from here to the tail-end."""
 
     circuit: str
 
 
-class Track(Message, tag="track"):
+class Track(Message, frozen=True, tag="track"):
     """Follow a chain of swapped pairs from the end that holds `origin`.
 
     link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far.
@@ -66,14 +67,14 @@ class Track(Message, tag="track"):
     bell: int
 
 
-class Expire(Message, tag="expire"):
+class Expire(Message, frozen=True, tag="expire"):
     """The chain that reaches the receiver by the pair `link` is broken: its qubit is worth nothing."""
 
     circuit: str
     link: PairId
 
 
-class Extended(Message, tag="extended"):
+class Extended(Message, frozen=True, tag="extended"):
     """In nested order: the receiver's pair `link` now reaches to the node `far` on the path, whose pair is `far_link`.
 
     to: index on the path of the node that it is for; nodes between pass it on.

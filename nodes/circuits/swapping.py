@@ -1,11 +1,11 @@
 """An intermediate node's part in a circuit: which pairs to swap, and what to tell whom. Sans-io, no clock.
 
 Theory of operation. Links deliver halves of pairs on both sides; a swap joins one from the west with one from the east.
-Ends send a `Track` along the chain of swapped pairs. Swaps never wait for messages: a Track that comes early waits at the
-half it is for, and a swap that comes early leaves a record (`crossed`) for the Track. A half that ends otherwise (cutoff,
-failed swap) sends an `Expire` instead. So along each maximal chain of swapped pairs each of its two final halves *sends one
-word and gets one word*, Track or Expire, and each record on the way is used up by the word that passes. Nothing is left over
-and nothing is told twice: that is the invariant the tests hold this to.
+Ends send a `Track` along the chain of swapped pairs. Swaps never wait for messages: a Track that comes early waits at
+the half it is for, and a swap that comes early leaves a record (`crossed`) for the Track. A half that ends otherwise
+(cutoff, failed swap) sends an `Expire` instead. So along each maximal chain of swapped pairs each of its two final
+halves *sends one word and gets one word*, Track or Expire, and each record on the way is used up by the word that
+passes. Nothing is left over and nothing is told twice: that is the invariant the tests hold this to.
 
 | a word (Track or Expire) for pair p comes, and p ... | then |
 | --- | --- |

@@ -16,8 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from emulator import BellMeasurement, MemoryNoise, Readout
-
-from ..node import NodePhysics
+from nodes.node import NodePhysics
 
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Duration: TypeAlias = Annotated[float, Field(gt=0)]
@@ -36,13 +35,15 @@ class UnknownProfileError(LookupError):
 class Profile(BaseModel):
     """What a platform can do. Probabilities are between 0 and 1, durations greater than 0; inf switches a decay off.
 
-    Light: `scheme` of heralding; `collection`, `conversion` and `detector_efficiency` of one photon, `window_share` the share
-    of it within the detection window; `dark_probability` per detector and window; `visibility` of two photons;
-    `emission_fidelity` of memory and photon; `bright_population` (alpha), `phase_std_rad` and `double_excitation` for single
-    click; `pairs_per_mode` and `write_efficiency` for pair sources; `modes` tried at once; `preparation_us` before an attempt.
+    Light: `scheme` of heralding; `collection`, `conversion` and `detector_efficiency` of one photon, `window_share`
+    the share of it within the detection window; `dark_probability` per detector and window; `visibility` of two
+    photons; `emission_fidelity` of memory and photon; `bright_population` (alpha), `phase_std_rad` and
+    `double_excitation` for single click; `pairs_per_mode` and `write_efficiency` for pair sources; `modes` tried at
+    once; `preparation_us` before an attempt.
 
-    Memory: `t1_s`, `t2_s`, `depolarising_s`, `dephasing_s` with its `dephasing_exponent`; `attempts_1_over_e` of attempts
-    beside it; `retrieval_efficiency`, `retrieval_decay_s` of absorptive memories; `memories_per_link`, `processor_qubits`.
+    Memory: `t1_s`, `t2_s`, `depolarising_s`, `dephasing_s` with its `dephasing_exponent`; `attempts_1_over_e` of
+    attempts beside it; `retrieval_efficiency`, `retrieval_decay_s` of absorptive memories; `memories_per_link`,
+    `processor_qubits`.
 
     Operations: duration and depolarising probability of gates; read-out; `swap_...` of a Bell-state measurement.
     """
@@ -159,7 +160,7 @@ def load(name: str) -> Profile:
 
 
 def source(name: str, key: str) -> str:
-    """Return where a number of a profile comes from; raises KeyError for a key that the profile leaves at its default."""
+    """Return where a number of a profile comes from; raises KeyError for a key that it leaves at its default."""
     return str(_entries(name)[key]["source"])
 
 

@@ -37,7 +37,7 @@ def lowest(r: Any, n: int) -> float:
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_twenty_thousand_gates_leave_a_state_physical(lab: Any, n: int) -> None:
-    rng = random.Random(n)  # noqa: S311
+    rng = random.Random(n)
     one = lab((n,), seed=n)
     singles = [Gate.from_unitary("U", qutip.rand_unitary(2, seed=k).full()) for k in range(20)]
     singles += [gates.H, gates.S, gates.T, gates.Y]
@@ -131,7 +131,7 @@ def test_perfect_states_stay_perfect_through_a_long_chain() -> None:
         engine.open(a)
         engine.open(b)
         engine.new_pair(werner(1.0, 3), a, b, times_ns=(0, 0), bell=3)
-    rng = random.Random(200)  # noqa: S311
+    rng = random.Random(200)
     for (_, b), (c, _) in itertools.pairwise(ends):
         engine.swap(b, c, 0, u=(rng.random(), rng.random(), rng.random()))
     snapshot = engine.snapshot(ends[0][0], ends[-1][1])

@@ -350,9 +350,7 @@ class QuantumNode(Actor):
             self._finish_release(circuit)
 
     def _finish_release(self, circuit: Circuit) -> None:
-        """Give the memory back once nothing uses it and no word is awaited any more, here and further on, and say
-        so.
-        """
+        """Give the memory back and say so, once nothing uses it and no word is awaited, here and further on."""
         if not circuit.closing or not circuit.downstream_released:
             return
         if circuit.role is not None and circuit.role.pending:
@@ -396,9 +394,7 @@ class QuantumNode(Actor):
         raise TypeError(f"{self.name} is no end node")
 
     def _watch_cutoff(self, circuit: Circuit) -> None:
-        """Keep one timer, for the oldest half that waits: one for each half would fill the timeline with dead
-        entries.
-        """
+        """Keep one timer, for the oldest half that waits: one for each would fill the timeline with dead entries."""
         waiting = circuit.role.halves if isinstance(circuit.role, SwapRole) else []
         if waiting and not circuit.cutoff_armed:
             circuit.cutoff_armed = True

@@ -130,9 +130,7 @@ def _messages(emulated_s: float = 0.2) -> float:
 
 
 def _swap_us(swaps: int = 5_000) -> float:
-    """Return the cost in us of a full noisy swap: four decoherence updates, noisy measurement with flips, Pauli
-    frame.
-    """
+    """Return the cost in us of a full noisy swap: four decoherence updates, measurement with flips, Pauli frame."""
     engine, noise = Engine(), MemoryNoise(t1_s=1.3, t2_s=0.9, depolarising_s=4.0)
     bsm = BellMeasurement(efficiency=0.98, depolarising=0.01, flip_x=0.01, flip_z=0.01)
     template, rng, spent = werner(0.95, bell=2), random.Random(3), 0.0

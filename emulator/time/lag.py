@@ -8,7 +8,7 @@ from typing import Final
 _OCTAVE_BITS: Final = 5
 _EXACT_BITS: Final = _OCTAVE_BITS + 1
 _LARGEST: Final = (1 << 63) - 1  # ns: 292 years
-_CLASSES: Final = (64 - _EXACT_BITS) << _OCTAVE_BITS
+_CLASSES: Final = (_LARGEST.bit_length() - _EXACT_BITS + 2) << _OCTAVE_BITS
 
 
 class LagHistogram:

@@ -131,9 +131,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._begin()
         timer = self._timer = open_timer()
         try:
-            due_ns = self._pace.emulated_ns(self.now_ns)
-            self._spare_garbage()
-            self._pace.restart(due_ns)  # to collect garbage took its time
+            self._go_on_from(self._pace.emulated_ns(self.now_ns))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(timer.drain)
                 nursery.start_soon(self._drive)
@@ -211,11 +209,12 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        self._pace.restart(self._without_lag_ns(), rate)
+        due_ns = self._without_lag_ns()
+        self._pace.restart(due_ns, rate)
         self._paced = self._pace.rate != math.inf
         self._limit_ns = _STOP
         if self._timer is not None:
-            self._spare_garbage()
+            self._go_on_from(due_ns)
 
     @property
     def horizon_ns(self) -> int:
@@ -409,11 +408,12 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         next_ns = min(self._heap[0][0] if self._heap else NEVER_NS, self._deadline_ns)
         return max(self.now_ns, min(self._pace.emulated_ns(self.now_ns), next_ns))
 
-    def _spare_garbage(self) -> None:
+    def _go_on_from(self, time_ns: int) -> None:
         if self._paced:
             self._garbage.calm()
         else:
             self._garbage.restore()
+        self._pace.restart(time_ns)  # afterwards: to collect garbage took its time
 
     def _assert_fresh(self, runs: int) -> None:
         if self._runs > runs:

@@ -15,6 +15,9 @@ passes. Nothing is left over and nothing is told twice: that is the invariant th
 | is being swapped | it waits with p |
 | has ended here (`gone`) | that was the word to get: forget p |
 | is not known yet | it waits for the herald |
+
+In nested order a swap also tells both far nodes how far their pair reaches now (`Extended`), before any word passes. So this
+news comes to a half before its word does: a pair that is not known when its news comes is one whose herald is still to come.
 """
 
 from __future__ import annotations
@@ -72,22 +75,31 @@ class SwapRole:
         self._crossed: dict[PairId, tuple[int, PairId, int]] = {}  # pair in: side out, pair out, bell to add
         self._gone: set[PairId] = set()
         self._early: dict[PairId, Word] = {}
+        self._early_reach: dict[PairId, Extended] = {}
 
     @property
     def pending(self) -> int:
         """Return how many halves, records and words are in here."""
-        return len(self._held) + len(self._crossed) + len(self._gone) + len(self._early)
+        early = len(self._early) + len(self._early_reach)
+        return len(self._held) + len(self._crossed) + len(self._gone) + early
 
     @property
     def halves(self) -> list[Half]:
-        """Return the halves that wait or are being swapped, oldest first."""
+        """Return the halves that wait or are being swapped, in the order in which they came."""
         return [held.half for held in self._held.values()]
+
+    @property
+    def waiting(self) -> list[Half]:
+        """Return the halves that wait and are not being swapped, in the order in which they came."""
+        return [held.half for held in self._held.values() if not held.swapping]
 
     def pair(self, side: int, half: Half) -> None:
         """Take a half that a link delivered on one side."""
         held = _Held(half, side, self.index + (1 if side else -1), half.pair)
         self._held[half.pair] = held
         word = self._early.pop(half.pair, None)
+        if (reach := self._early_reach.pop(half.pair, None)) is not None:
+            held.far, held.far_link = reach.far, reach.far_link
         if self.order.may_swap(self.index, held.far):
             self._ready[side].append(held)
         if word is not None:
@@ -114,7 +126,10 @@ class SwapRole:
     def extended(self, message: Extended) -> None:
         """Take the news that a pair reaches further; in nested order that may make it ready."""
         held = self._held.get(message.link)
-        if held is not None and not held.swapping:
+        if held is None:
+            if message.link not in self._gone:
+                self._early_reach[message.link] = message
+        elif not held.swapping:
             held.far, held.far_link = message.far, message.far_link
             if self.order.may_swap(self.index, held.far):
                 self._ready[held.side].append(held)
@@ -128,15 +143,15 @@ class SwapRole:
             self._end_word(y)
             return
         self.swaps += 1
+        if self.order.nested:
+            self._tell_extended(x, y)
+            self._tell_extended(y, x)
         for incoming, outgoing in ((x, y), (y, x)):
             way = (outgoing.side, outgoing.half.pair, outcome ^ outgoing.half.bell)
             if incoming.word is not None:
                 self._pass_on(incoming.word, *way)
             else:
                 self._crossed[incoming.half.pair] = way
-        if self.order.nested:
-            self._tell_extended(x, y)
-            self._tell_extended(y, x)
 
     def discard_before(self, emitted_ns: int) -> None:
         """Discard what was emitted before a time and still waits (the cutoff)."""

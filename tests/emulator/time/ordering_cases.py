@@ -28,10 +28,10 @@ class Coin(_FirstInFirstOut):
 
 
 class Case:
-    """A timeline, a trace of who ran, and crowds who wait in an order that is not that of their creation.
+    """A timeline, a trace of who ran, and crowds who wait in another order than they were made in.
 
-    By chance, or where memory is handed out in ascending order, addresses are in the order of creation; that they are in
-    one of these orders has a probability of 1 in 12!.
+    Addresses may be in the order of creation, by chance or because memory is handed out in ascending order. That they
+    are in the order of waiting has a probability of 1 in 12!, for each of three orders.
     """
 
     def __init__(self) -> None:

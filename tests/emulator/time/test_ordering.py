@@ -18,7 +18,7 @@ run = sys.modules["trio._core._run"]
 try:
     order_trio()
 except RuntimeError as error:
-    assert type(getattr(run, "_r", None)).__name__ in {"Random", "NoneType"}, "half of the cures are in place"
+    assert type(getattr(run, "_r", None)).__name__ in ("Random", "NoneType"), "half of the cures are in place"
     sys.exit(str(error))
 """
 

@@ -158,7 +158,8 @@ def test_a_deadline_set_to_now_expires_after_the_events_of_now() -> None:
     async def main() -> None:
         await trio.sleep(1)
         timeline.at(timeline.now_ns, trace.append, "event")
-        with trio.move_on_after(0):
+        with trio.CancelScope() as scope:
+            scope.deadline = trio.current_time()
             await trio.sleep_forever()
         trace.append("deadline")
 
@@ -191,7 +192,8 @@ def test_a_deadline_long_past_expires_now(deadline: float) -> None:
 
     async def main() -> None:
         await trio.sleep(1)
-        with trio.move_on_at(deadline) as scope:
+        with trio.CancelScope() as scope:
+            scope.deadline = deadline  # on entry, trio itself would see that it is past
             await trio.sleep_forever()
         assert scope.cancelled_caught
 
@@ -320,9 +322,11 @@ def test_holds_nest_and_no_deadline_later_than_now_expires_in_one() -> None:
                     pass
                 await trio.to_thread.run_sync(time.sleep, 0.005)
                 assert not expired.is_set()
-                with trio.move_on_after(0) as scope:  # but this one must, or it would hang
+                with trio.move_on_after(0):
                     await trio.sleep_forever()
-                assert scope.cancelled_caught
+                with trio.CancelScope() as scope:
+                    scope.deadline = trio.current_time()  # this one must expire, or it would hang
+                    await trio.sleep_forever()
                 assert timeline.now_ns == 0
             await expired.wait()
 
@@ -339,7 +343,8 @@ def test_while_paused_nothing_happens_and_inputs_come_just_after_now() -> None:
         timeline.pause()
         timeline.pause()
         await trio.to_thread.run_sync(time.sleep, 0.005)
-        with trio.move_on_after(0):
+        with trio.CancelScope() as scope:
+            scope.deadline = 0
             await trio.sleep_forever()
         assert timeline.now_ns == 0
         assert timeline.inject(trace.append, 1) == 1
@@ -456,6 +461,7 @@ def test_several_errors_come_out_as_a_group() -> None:
 def test_shielded_clean_up_may_sleep_after_the_driver_has_ended(rate: float, sleep: str, obstacle: str) -> None:
     timeline = Timeline(rate)
     trace: list[int] = []
+    hold = timeline.hold()
 
     async def main() -> None:
         timeline.at(5 * MS, boom)
@@ -466,11 +472,14 @@ def test_shielded_clean_up_may_sleep_after_the_driver_has_ended(rate: float, sle
             if obstacle == "paused":
                 timeline.pause()
             elif obstacle == "held":
-                timeline.hold().__enter__()
+                hold.__enter__()
             elif obstacle == "horizon":
                 timeline.horizon_ns = 5 * MS
             with trio.CancelScope(shield=True):
-                await (trio.sleep(2e-3) if sleep == "trio" else timeline.sleep(2 * MS))
+                if sleep == "trio":
+                    await trio.sleep(2e-3)
+                else:
+                    await timeline.sleep(2 * MS)
             trace.append(timeline.now_ns)
 
     with pytest.raises(BoomError):
@@ -500,6 +509,10 @@ def test_ctrl_c_in_a_handler_goes_to_main_and_the_handler_finishes() -> None:
     def handler() -> None:
         signal.raise_signal(signal.SIGINT)
         trace.append("handler finishes")
+        stream()
+
+    def stream() -> None:  # something to do until the signal has been looked at
+        timeline.at(timeline.now_ns + 1, stream)
 
     async def bystander() -> None:
         try:
@@ -516,6 +529,7 @@ def test_ctrl_c_in_a_handler_goes_to_main_and_the_handler_finishes() -> None:
                 await trio.sleep(HOUR_S)
             except KeyboardInterrupt:
                 trace.append("main interrupted")
+            assert timeline.now_ns < MS
             nursery.cancel_scope.cancel()
         return "summary"
 
@@ -529,7 +543,7 @@ def test_ctrl_c_that_main_does_not_catch_comes_out_of_the_run() -> None:
     async def main() -> None:
         timeline.at(5, signal.raise_signal, signal.SIGINT)
         async with trio.open_nursery():
-            await trio.sleep(HOUR_S)
+            await trio.sleep_forever()
 
     with pytest.raises(KeyboardInterrupt):
         timeline.run(main)

@@ -1,0 +1,333 @@
+"""A chain of state machines without a clock, and small worlds in emulated time."""
+
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from emulator import Half, Message, PairId
+from nodes.circuits import EAST, WEST, EndRole, Expire, Extended, Release, SwapOrder, SwapRole, Track
+from scenarios.build import World, build
+from scenarios.load import parse
+
+CIRCUIT = "c"
+
+
+def half(pair: PairId, bell: int = 0, emitted_ns: int = 0) -> Half:
+    """Make a half without a qubit: the state machines do not look at it."""
+    return Half(pair, bell, None, emitted_ns)
+
+
+class Notebook:
+    """What a state machine has its node do, written down in order."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+
+    def send(self, side: int, message: Message) -> None:
+        self.done.append(("send", side, message))
+
+    def swap(self, west: Half, east: Half) -> None:
+        self.done.append(("swap", west.pair, east.pair))
+
+    def deliver(self, mine: Half, far: PairId, bell: int) -> None:
+        self.done.append(("deliver", mine.pair, far, bell))
+
+    def free(self, mine: Half) -> None:
+        self.done.append(("free", mine.pair))
+
+    def take(self) -> list[tuple[Any, ...]]:
+        """Return what was done since the last time."""
+        done, self.done = self.done, []
+        return done
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A pair as an end took it."""
+
+    mine: PairId
+    far: PairId
+    bell: int
+
+
+@dataclass(frozen=True)
+class _Swap:
+    node: int
+    west: Half
+    east: Half
+
+
+class _Actions:
+    def __init__(self, chain: "Chain", node: int) -> None:
+        self._chain = chain
+        self._node = node
+
+    def send(self, side: int, message: Message) -> None:
+        self._chain.post(self._node, self._node + (1 if side == EAST else -1), message)
+
+    def swap(self, west: Half, east: Half) -> None:
+        self._chain.begin_swap(_Swap(self._node, west, east))
+
+    def deliver(self, mine: Half, far: PairId, bell: int) -> None:
+        self._chain.end_half(self._node, mine.pair, "delivered")
+        self._chain.deliveries[self._node].append(Delivery(mine.pair, far, bell))
+
+    def free(self, mine: Half) -> None:
+        self._chain.end_half(self._node, mine.pair, "freed")
+
+
+class Chain:
+    """An EndRole at each end, a SwapRole at each node between, and whatever order of events one likes.
+
+    Each direction between neighbours is a queue. All else may happen at any time: a herald reaches its node, a swap comes
+    to its end, a half is cut off, the tear-down begins. `oracle` checks are made against what has been done, not against
+    anything that a role says.
+    """
+
+    def __init__(self, links: int, *, nested: bool) -> None:
+        self.links = links
+        self.last = links
+        self.order = SwapOrder(links + 1, nested)
+        self.roles: list[EndRole | SwapRole] = [EndRole(CIRCUIT, EAST, _Actions(self, 0))]
+        self.roles += [SwapRole(CIRCUIT, k, self.order, _Actions(self, k)) for k in range(1, links)]
+        self.roles.append(EndRole(CIRCUIT, WEST, _Actions(self, links)))
+        self.wires: dict[tuple[int, int], deque[Message]] = {}
+        for k in range(links):
+            self.wires[k, k + 1] = deque()
+            self.wires[k + 1, k] = deque()
+        self.heralds: list[tuple[int, Half]] = []  # node, half
+        self.swaps: list[_Swap] = []  # under way
+        self.deliveries: dict[int, list[Delivery]] = {0: [], links: []}
+        self.fates: dict[tuple[int, PairId], str] = {}  # of each half: waits, swapping, swapped, lost, freed, delivered
+        self.births: list[int] = [0] * links
+        self.bells: dict[PairId, int] = {}
+        self.joined: dict[tuple[int, PairId], tuple[PairId, int]] = {}  # at a node: the pair joined to, the outcome
+        self.stopped: set[int] = set()
+        self.seen: Counter[str] = Counter()
+
+    # -- what the roles do -----------------------------------------------------------------------------------------
+
+    def post(self, source: int, target: int, message: Message) -> None:
+        self.wires[source, target].append(message)
+
+    def begin_swap(self, swap: _Swap) -> None:
+        for mine, side in ((swap.west, WEST), (swap.east, EAST)):
+            assert self.fates[swap.node, mine.pair] == "waits"
+            assert self._link(mine.pair) == swap.node - (1 if side == WEST else 0)
+            self.fates[swap.node, mine.pair] = "swapping"
+            far, _, _ = self.follow(swap.node, mine.pair)
+            if self.order.nested:
+                assert self.order.ranks[far] > self.order.ranks[swap.node], "swapped a pair that reaches too low a rank"
+        self.swaps.append(swap)
+
+    def end_half(self, node: int, pair: PairId, fate: str) -> None:
+        assert self.fates[node, pair] == "waits", f"{pair} at {node} is {fate}, but was {self.fates[node, pair]}"
+        self.fates[node, pair] = fate
+
+    # -- what may happen -------------------------------------------------------------------------------------------
+
+    def birth(self, link: int, bell: int, ages: tuple[int, int] = (0, 0)) -> None:
+        """Let a link make a pair; its heralds come later."""
+        pair = (f"{link}", self.births[link])
+        self.births[link] += 1
+        self.bells[pair] = bell
+        for node, age in zip((link, link + 1), ages, strict=True):
+            self.heralds.append((node, half(pair, bell, age)))
+
+    def herald(self, number: int) -> None:
+        node, mine = self.heralds.pop(number)
+        role = self.roles[node]
+        self.fates[node, mine.pair] = "waits"
+        if isinstance(role, EndRole):
+            role.pair(mine)
+        else:
+            role.pair(EAST if self._link(mine.pair) == node else WEST, mine)
+
+    def arrive(self, wire: tuple[int, int]) -> None:
+        node = wire[1]
+        role, message = self.roles[node], self.wires[wire].popleft()
+        if isinstance(message, Release):
+            self.stop(node)
+        elif isinstance(message, (Track, Expire)):
+            self._note_race(node, message)
+            role.word(message)
+        elif isinstance(message, Extended):
+            if message.to != node:
+                self.post(node, node + (1 if message.to > node else -1), message)
+            else:
+                assert isinstance(role, SwapRole)
+                if (node, message.link) not in self.fates:
+                    self.seen["extended before the herald"] += 1
+                role.extended(message)
+        else:
+            raise AssertionError(message)
+
+    def finish_swap(self, number: int, outcome: int | None) -> None:
+        swap = self.swaps.pop(number)
+        role = self.roles[swap.node]
+        assert isinstance(role, SwapRole)
+        west, east = swap.west.pair, swap.east.pair
+        for mine, other in ((west, east), (east, west)):
+            self.fates[swap.node, mine] = "lost" if outcome is None else "swapped"
+            if outcome is not None:
+                self.joined[swap.node, mine] = (other, outcome)
+        self.seen["swap fails" if outcome is None else "swap works"] += 1
+        role.swapped(swap.west, swap.east, outcome)
+
+    def cut_off(self, node: int, before: int) -> None:
+        role = self.roles[node]
+        assert isinstance(role, SwapRole)
+        waiting = sum(fate == "waits" for (k, _), fate in self.fates.items() if k == node)
+        role.discard_before(before)
+        left = sum(fate == "waits" for (k, _), fate in self.fates.items() if k == node)
+        self.seen["cut off"] += waiting - left
+
+    def stop(self, node: int) -> None:
+        """Tear down here; the next node is told by a Release behind all words."""
+        self.stopped.add(node)
+        self.roles[node].stop()
+        if node < self.last:
+            self.post(node, node + 1, Release(CIRCUIT))
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    def step(self, choice: int, *, births: bool = True, harm: bool = True) -> bool:
+        """Let one of the things happen that may happen now; return False if there are none."""
+        events: list[Callable[[int], None]] = []
+        for k in range(len(self.heralds)):
+            events.append(lambda _, k=k: self.herald(k))
+        for wire, queue in self.wires.items():
+            if queue:
+                events.append(lambda _, wire=wire: self.arrive(wire))
+        for k in range(len(self.swaps)):
+            events.append(lambda x, k=k: self.finish_swap(k, None if harm and x % 5 == 4 else x % 5 % 4))
+        if births:
+            for link in range(self.links):
+                events.append(lambda x, link=link: self.birth(link, x % 4, (x // 4 % 8, x // 32 % 8)))
+        if harm:
+            for node in range(1, self.last):
+                if self._waits(node):
+                    events.append(lambda x, node=node: self.cut_off(node, x % 9))
+            if 0 not in self.stopped and choice % 23 == 22:
+                events = [lambda _: self.stop(0)]
+        if not events:
+            return False
+        events[choice % len(events)](choice // len(events))
+        return True
+
+    def drain(self, seed: int, *, harm: bool = False) -> None:
+        """Let everything that is under way come to its end, in an order given by the seed."""
+        order = random.Random(seed)  # noqa: S311
+        for _ in range(20_000):
+            if not self.step(order.randrange(1 << 20), births=False, harm=harm):
+                return
+        raise AssertionError("it never comes to rest")
+
+    def finish(self, seed: int) -> None:
+        """Tear down if that has not begun, and let everything end."""
+        self.drain(seed)
+        if 0 not in self.stopped:
+            self.stop(0)
+        self.drain(seed + 1)
+        assert self.stopped == set(range(self.links + 1))
+
+    # -- what must be true -----------------------------------------------------------------------------------------
+
+    def follow(self, node: int, pair: PairId) -> tuple[int, PairId, int]:
+        """Follow a half's chain of swapped pairs to its other end: (node, pair there, XOR of all Bell indices)."""
+        bell = self.bells[pair]
+        step = 1 if self._link(pair) == node else -1
+        node += step
+        while (node, pair) in self.joined:
+            pair, outcome = self.joined[node, pair]
+            bell ^= outcome ^ self.bells[pair]
+            node += step
+        return node, pair, bell
+
+    def check(self) -> None:
+        """Check what must be true at any time."""
+        for end in (0, self.last):
+            for delivery in self.deliveries[end]:
+                far_end, far, bell = self.follow(end, delivery.mine)
+                assert (far_end, far) == (self.last - end, delivery.far), "not the pair at the other end"
+                assert bell == delivery.bell, "not the Bell state that the outcomes make"
+
+    def check_over(self) -> None:
+        """Check what must be true once everything is over."""
+        self.check()
+        for node, role in enumerate(self.roles):
+            assert role.pending == 0, f"node {node} keeps {role.pending}"
+        assert set(self.fates.values()) <= {"swapped", "lost", "freed", "delivered"}
+        assert len(self.fates) == 2 * sum(self.births)
+        for node, delivered in self.deliveries.items():
+            role = self.roles[node]
+            assert isinstance(role, EndRole)
+            mine = [d.mine for d in delivered]
+            assert len(set(mine)) == len(mine) == role.delivered
+            assert role.expired == sum(f == "freed" for (k, _), f in self.fates.items() if k == node)
+            assert role.delivered + role.expired == self.births[0 if node == 0 else -1]
+        head, tail = self.deliveries[0], self.deliveries[self.last]
+        assert {(d.mine, d.far, d.bell) for d in head} == {(d.far, d.mine, d.bell) for d in tail}
+
+    def _link(self, pair: PairId) -> int:
+        return int(pair[0])
+
+    def _waits(self, node: int) -> bool:
+        return any(fate == "waits" for (k, _), fate in self.fates.items() if k == node)
+
+    def _note_race(self, node: int, message: Track | Expire) -> None:
+        kind = "track" if isinstance(message, Track) else "expire"
+        fate = self.fates.get((node, message.link), "not heralded")
+        self.seen[f"{kind} when {fate}"] += 1
+        if node in self.stopped:
+            self.seen[f"{kind} after stop"] += 1
+
+
+def read(document: dict[str, Any], **options: Any) -> World:
+    """Build the world of a scenario document; ideal hardware unless it says otherwise."""
+    scenario, plan = parse({"name": "test", "hardware": "ideal", **document}, "test")
+    return build(scenario, plan, **{"seed": 1, "keep_history": True} | options)
+
+
+def line(*names: str, **link: Any) -> dict[str, Any]:
+    """Return a document with nodes in a row, the ends processing, and links that succeed at once with ideal pairs."""
+    link = {"length_km": 10, "success_probability": 1.0, "fidelity": 1.0} | link
+    ends = (names[0], names[-1])
+    return {
+        "node": [{"name": n, "kind": "processing" if n in ends else "repeater"} for n in names],
+        "link": [{"a": a, "b": b} | link for a, b in zip(names, names[1:], strict=False)],
+        "route": [{"a": ends[0], "b": ends[1]}],
+    }
+
+
+def pairs_of(world: World) -> list[SimpleNamespace]:
+    """Return each end's record of each delivered pair."""
+    names = ("a", "b", "end", "head", "tail", "bell", "waited_ns", "age_ns", "position", "generation")
+    kept: Sequence[Any] = world.network.history.kept or ()
+    return [
+        SimpleNamespace(time_ns=r.time_ns, actor=r.actor, **dict(zip(names, r.fields, strict=True)))
+        for r in kept
+        if r.kind == "pair"
+    ]
+
+
+def strays_of(world: World) -> int:
+    """Return how many words came to nodes that had no use for them."""
+    return sum(getattr(actor, "strays", 0) for actor in world.network.actors.values())
+
+
+@pytest.fixture(scope="session")
+def machines() -> SimpleNamespace:
+    """Return the parts for tests without a clock."""
+    return SimpleNamespace(Chain=Chain, Notebook=Notebook, half=half, circuit=CIRCUIT)
+
+
+@pytest.fixture(scope="session")
+def worlds() -> SimpleNamespace:
+    """Return the parts for tests in emulated time."""
+    return SimpleNamespace(read=read, line=line, pairs_of=pairs_of, strays_of=strays_of)

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -104,10 +104,12 @@ class Chain:
         self.swaps: list[_Swap] = []  # under way
         self.deliveries: dict[int, list[Delivery]] = {0: [], links: []}
         self.fates: dict[tuple[int, PairId], str] = {}  # of each half: waits, swapping, swapped, lost, freed, delivered
+        self.waits: Counter[int] = Counter()  # how many halves wait at each node
         self.births: list[int] = [0] * links
         self.bells: dict[PairId, int] = {}
         self.joined: dict[tuple[int, PairId], tuple[PairId, int]] = {}  # at a node: the pair joined to, the outcome
         self.stopped: set[int] = set()
+        self._checked: Counter[int] = Counter()
         self.seen: Counter[str] = Counter()
 
     # -- what the roles do -----------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ class Chain:
         for mine, side in ((swap.west, WEST), (swap.east, EAST)):
             assert self.fates[swap.node, mine.pair] == "waits"
             assert self._link(mine.pair) == swap.node - (1 if side == WEST else 0)
-            self.fates[swap.node, mine.pair] = "swapping"
+            self._fate(swap.node, mine.pair, "swapping")
             far, _, _ = self.follow(swap.node, mine.pair)
             if self.order.nested:
                 assert self.order.ranks[far] > self.order.ranks[swap.node], "swapped a pair that reaches too low a rank"
@@ -127,7 +129,7 @@ class Chain:
 
     def end_half(self, node: int, pair: PairId, fate: str) -> None:
         assert self.fates[node, pair] == "waits", f"{pair} at {node} is {fate}, but was {self.fates[node, pair]}"
-        self.fates[node, pair] = fate
+        self._fate(node, pair, fate)
 
     # -- what may happen -------------------------------------------------------------------------------------------
 
@@ -142,7 +144,7 @@ class Chain:
     def herald(self, number: int) -> None:
         node, mine = self.heralds.pop(number)
         role = self.roles[node]
-        self.fates[node, mine.pair] = "waits"
+        self._fate(node, mine.pair, "waits")
         if isinstance(role, EndRole):
             role.pair(mine)
         else:
@@ -173,7 +175,7 @@ class Chain:
         assert isinstance(role, SwapRole)
         west, east = swap.west.pair, swap.east.pair
         for mine, other in ((west, east), (east, west)):
-            self.fates[swap.node, mine] = "lost" if outcome is None else "swapped"
+            self._fate(swap.node, mine, "lost" if outcome is None else "swapped")
             if outcome is not None:
                 self.joined[swap.node, mine] = (other, outcome)
         self.seen["swap fails" if outcome is None else "swap works"] += 1
@@ -182,10 +184,9 @@ class Chain:
     def cut_off(self, node: int, before: int) -> None:
         role = self.roles[node]
         assert isinstance(role, SwapRole)
-        waiting = sum(fate == "waits" for (k, _), fate in self.fates.items() if k == node)
+        waiting = self.waits[node]
         role.discard_before(before)
-        left = sum(fate == "waits" for (k, _), fate in self.fates.items() if k == node)
-        self.seen["cut off"] += waiting - left
+        self.seen["cut off"] += waiting - self.waits[node]
 
     def stop(self, node: int) -> None:
         """Tear down here; the next node is told by a Release behind all words."""
@@ -198,26 +199,30 @@ class Chain:
 
     def step(self, choice: int, *, births: bool = True, harm: bool = True) -> bool:
         """Let one of the things happen that may happen now; return False if there are none."""
-        events: list[Callable[[int], None]] = []
-        for k in range(len(self.heralds)):
-            events.append(lambda _, k=k: self.herald(k))
-        for wire, queue in self.wires.items():
-            if queue:
-                events.append(lambda _, wire=wire: self.arrive(wire))
-        for k in range(len(self.swaps)):
-            events.append(lambda x, k=k: self.finish_swap(k, None if harm and x % 5 == 4 else x % 5 % 4))
-        if births:
-            for link in range(self.links):
-                events.append(lambda x, link=link: self.birth(link, x % 4, (x // 4 % 8, x // 32 % 8)))
-        if harm:
-            for node in range(1, self.last):
-                if self._waits(node):
-                    events.append(lambda x, node=node: self.cut_off(node, x % 9))
-            if 0 not in self.stopped and choice % 23 == 22:
-                events = [lambda _: self.stop(0)]
-        if not events:
+        if harm and choice % 23 == 22 and 0 not in self.stopped:
+            self.stop(0)
+            return True
+        wires = [wire for wire, queue in self.wires.items() if queue]
+        waiting = [node for node in range(1, self.last) if harm and self.waits[node]]
+        links = self.links if births else 0
+        counts = (len(self.heralds), len(wires), len(self.swaps), links, len(waiting))
+        if not (total := sum(counts)):
             return False
-        events[choice % len(events)](choice // len(events))
+        x, k = divmod(choice, total)
+        kind = 0
+        while k >= counts[kind]:
+            k -= counts[kind]
+            kind += 1
+        if kind == 0:
+            self.herald(k)
+        elif kind == 1:
+            self.arrive(wires[k])
+        elif kind == 2:
+            self.finish_swap(k, None if harm and x % 5 == 4 else x % 4)
+        elif kind == 3:
+            self.birth(k, x % 4, (x // 4 % 8, x // 32 % 8))
+        else:
+            self.cut_off(waiting[k], x % 9)
         return True
 
     def drain(self, seed: int, *, harm: bool = False) -> None:
@@ -250,9 +255,11 @@ class Chain:
         return node, pair, bell
 
     def check(self) -> None:
-        """Check what must be true at any time."""
+        """Check all deliveries since the last check."""
         for end in (0, self.last):
-            for delivery in self.deliveries[end]:
+            new = self.deliveries[end][self._checked[end] :]
+            self._checked[end] += len(new)
+            for delivery in new:
                 far_end, far, bell = self.follow(end, delivery.mine)
                 assert (far_end, far) == (self.last - end, delivery.far), "not the pair at the other end"
                 assert bell == delivery.bell, "not the Bell state that the outcomes make"
@@ -277,8 +284,9 @@ class Chain:
     def _link(self, pair: PairId) -> int:
         return int(pair[0])
 
-    def _waits(self, node: int) -> bool:
-        return any(fate == "waits" for (k, _), fate in self.fates.items() if k == node)
+    def _fate(self, node: int, pair: PairId, fate: str) -> None:
+        self.waits[node] += (fate == "waits") - (self.fates.get((node, pair)) == "waits")
+        self.fates[node, pair] = fate
 
     def _note_race(self, node: int, message: Track | Expire) -> None:
         kind = "track" if isinstance(message, Track) else "expire"

@@ -64,13 +64,12 @@ class EndNode(QuantumNode):
         self.demands = list(demands)
         self.refusals = 0
         self._requests: dict[str, _Request] = {}
-        self._since_ns: dict[str, int] = {}
         self._closing = trio.Event()
 
     def begin(self) -> None:
         """Start a life without requests."""
         super().begin()
-        self._requests, self._since_ns = {}, {}
+        self._requests = {}
         self._closing = trio.Event()
 
     async def run(self) -> None:
@@ -130,8 +129,8 @@ class EndNode(QuantumNode):
     def deliver(self, circuit: Circuit, half: Half, far: PairId, bell: int) -> None:
         """Take an end-to-end pair."""
         head, tail = (half.pair, far) if circuit.is_head else (far, half.pair)
-        since_ns = max(self._since_ns.get(circuit.name, 0), circuit.active_since_ns)
-        self._since_ns[circuit.name] = self.now_ns
+        waited_ns = self.now_ns - circuit.waiting_since_ns
+        circuit.waiting_since_ns = self.now_ns
         self.settle(circuit, half)
         self.record(
             "pair",
@@ -141,7 +140,7 @@ class EndNode(QuantumNode):
             head,
             tail,
             bell,
-            self.now_ns - since_ns,
+            waited_ns,
             self.now_ns - half.emitted_ns,
             *self.evidence(half),
         )

@@ -84,7 +84,7 @@ class Circuit:
     role: SwapRole | EndRole | None = None
     closing: bool = False
     downstream_released: bool = False
-    active_since_ns: int = 0
+    waiting_since_ns: int = 0
     cutoff_armed: bool = False
     marks: dict[PairId, int] = field(default_factory=dict)  # attempts made when each half was stored
 
@@ -305,7 +305,7 @@ class QuantumNode(Actor):
     def _activate(self, circuit: Circuit) -> None:
         if circuit.closing:
             return
-        circuit.active_since_ns = self.now_ns
+        circuit.waiting_since_ns = self.now_ns
         actions = _Actions(self, circuit)
         if circuit.is_head or circuit.is_tail:
             circuit.role = EndRole(circuit.name, EAST if circuit.is_head else WEST, actions)

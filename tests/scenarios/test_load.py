@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,3 +128,11 @@ def test_a_path_avoids_end_nodes_and_is_the_shortest(tmp_path: Path) -> None:
     file.write_text(text + '[[route]]\na = "a"\nb = "b"\n', "utf-8")
     _, plan = load(str(file))
     assert plan.demands[0][1] == ("a", "h2", "b")
+
+
+def test_the_schema_beside_the_scenarios_is_the_present_one(qie: Callable[..., Any]) -> None:
+    (scenario, *_) = built_in().values()
+    text = scenario.read_text("utf-8")
+    assert text.startswith("#:schema scenario.schema.json\n")
+    beside = (resources.files("scenarios") / "files" / "scenario.schema.json").read_text("utf-8")
+    assert beside == qie("schema").stdout, "run: qie schema > scenarios/files/scenario.schema.json"

@@ -65,7 +65,7 @@ class Cell:
         self.mailbox = Mailbox()
         self.incarnation = 0
         self.alive = False
-        self.running = False  # does its `run` go on?
+        self.running = 0  # how many `run`s go on: a life that has ended may still be cleaning up
         self.rank = 0
         self.lost = 0  # messages that came while it was down
         self.scope = trio.CancelScope()

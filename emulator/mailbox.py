@@ -28,10 +28,9 @@ class Mailbox:
     def put(self, envelope: Envelope) -> bool:
         """Hand an envelope to a waiting task, or keep it; return False if there is no room."""
         for k, waiter in enumerate(self._waiting):
-            if isinstance(envelope.message, waiter.kinds):
+            if isinstance(envelope.message, waiter.kinds) and waiter.place.wake():  # else it was just cancelled
                 del self._waiting[k]
                 waiter.envelope = envelope
-                waiter.place.wake()
                 return True
         if len(self._queue) >= self.capacity:
             self.refused += 1

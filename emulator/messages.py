@@ -34,7 +34,7 @@ LIMITS: Final[Mapping[str, int]] = {
 }
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """Base of all messages; fields are plain values (numbers, strings, tuples of them)."""
 
 

@@ -139,7 +139,14 @@ class Network:
                 except KeyboardInterrupt:
                     interrupted = True
                 emulated_ns = self.timeline.now_ns
-                await self._drain(emulated_ns + drain_ns)
+                self._begin_drain()
+                try:
+                    await self._drain(emulated_ns + drain_ns)
+                except KeyboardInterrupt:
+                    if interrupted:  # a second time: no more patience
+                        raise
+                    interrupted = True
+                    await self._drain(emulated_ns + drain_ns)
             if self._failure is None:
                 leaks = self._leaks()
             nursery.cancel_scope.cancel()
@@ -157,16 +164,20 @@ class Network:
     def _begin(self, cell: Cell) -> None:
         cell.begin()
         if cell.alive and type(cell.actor).run is not Actor.run:
-            cell.running = True
-            self._nursery.start_soon(self._live, cell, name=cell.actor.name)
+            cell.running += 1
+            self._nursery.start_soon(self._live, cell, cell.incarnation, name=cell.actor.name)
+        if self._draining:
+            self._close(cell)
 
-    async def _live(self, cell: Cell) -> None:
-        with cell.scope:
-            try:
+    async def _live(self, cell: Cell, incarnation: int) -> None:
+        try:
+            with cell.scope:  # within the try: it takes the cancellations out of a group of errors
                 await cell.actor.run()
-            except Exception as error:  # noqa: BLE001  (a crash of this actor, not of the network)
+        except Exception as error:  # noqa: BLE001  (a crash of this actor, not of the network)
+            if cell.incarnation == incarnation:
                 cell.crash(error)
-        cell.running = False
+        finally:
+            cell.running -= 1
 
     def _crashed(self, cell: Cell, error: Exception) -> None:
         name, now_ns = cell.actor.name, self.timeline.now_ns
@@ -179,23 +190,27 @@ class Network:
             self._failure.__cause__ = error
             self._main_scope.cancel()
 
-    async def _drain(self, deadline_ns: int) -> None:
+    def _begin_drain(self) -> None:
         # Nobody watches any more: the rest need not be paced, and pacing is no part of the history.
         self.timeline.rate = math.inf
         self._draining = True
         for name in sorted(self._cells):
-            cell = self._cells[name]
-            rank = cell.rank << RANK_BITS | cell.rank
-            self.timeline.at(self.timeline.now_ns + 1, cell.fire, cell.incarnation, cell.actor.close, (), rank=rank)
-        while self.timeline.now_ns < deadline_ns:
-            await self.timeline.sleep(MS, rank=LAST_RANK)
+            self._close(self._cells[name])
+
+    def _close(self, cell: Cell) -> None:
+        rank = cell.rank << RANK_BITS | cell.rank
+        self.timeline.at(self.timeline.now_ns + 1, cell.fire, cell.incarnation, cell.actor.close, (), rank=rank)
+
+    async def _drain(self, deadline_ns: int) -> None:
+        while (left_ns := deadline_ns - self.timeline.now_ns) > 0:
+            await self.timeline.sleep(min(MS, left_ns), rank=LAST_RANK)
             if self.timeline.next_event_ns() is None and not any(c.running for c in self._cells.values()):
                 break
 
     def _leaks(self) -> dict[str, int]:
         found = {"qubits": len(self.engine)}
         for name, cell in sorted(self._cells.items()):
-            found[f"{name} task"] = int(cell.running)
+            found[f"{name} task"] = cell.running
             found[f"{name} messages under way"] = sum(c.under_way for c in cell.channels.values())
             for kind, count in cell.actor.held().items():
                 found[f"{name} {kind}"] = count

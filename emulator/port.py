@@ -2,7 +2,7 @@
 
 A *session* offers one memory position to the station. The station joins sessions from both sides that bear the same
 label (the circuit they serve), tells both when to emit (`Begin`), and announces success (`Herald`) or that time is up
-(`TimedOut`). A node may withdraw (`Stop`); what crosses that on the way is answered by whichever comes first.
+(`TimedOut`). A node may withdraw (`Stop`); of that answer and news that crosses it, the first to come ends the session.
 
     node                            station
      | -- Start(label, position) -->  |    one session
@@ -142,7 +142,7 @@ class Port:
     def begun(self, message: Begin) -> None:
         """Note that a session's attempts begin."""
         if (session := self.sessions.get(message.session)) is not None:
-            self.emitted += _attempts(session, message.first_emission_ns - 1)  # with an earlier partner
+            self.emitted += _attempts(session, message.first_emission_ns)  # with an earlier partner
             session.emitting_since_ns = message.first_emission_ns
             session.period_ns = message.period_ns
 
@@ -163,5 +163,6 @@ class Port:
 
 
 def _attempts(session: Session, now_ns: int) -> int:
+    """Count the attempts before now: news that arrives just as the next photon would leave holds it back."""
     since = session.emitting_since_ns
-    return 0 if since is None or now_ns < since else (now_ns - since) // session.period_ns + 1
+    return 0 if since is None or now_ns <= since else (now_ns - since - 1) // session.period_ns + 1

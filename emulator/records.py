@@ -39,11 +39,12 @@ class History:
     True
 
     Observers see records of the kinds they asked for at once, in the raw order; `keep` also holds on to all of them.
+    Reading the hash or the records at any time changes neither.
     """
 
     def __init__(self, *, keep: bool = False) -> None:
         self.counts: dict[str, int] = {}
-        self.kept: list[Record] | None = [] if keep else None
+        self._kept: list[Record] | None = [] if keep else None
         self._instant: list[Record] = []
         self._time_ns = -1
         self._hash = hashlib.sha256()
@@ -51,13 +52,20 @@ class History:
         self._encoder = msgspec.msgpack.Encoder()
         self._observers: dict[str, list[Observer]] = {}
 
+    @property
+    def kept(self) -> list[Record] | None:
+        """Return all records so far, in the canonical order, or None if they are not kept."""
+        return None if self._kept is None else self._kept + self._sorted_instant()
+
     def observe(self, kind: str, observer: Observer) -> None:
         """Call `observer(record)` for each record of a kind."""
         self._observers.setdefault(kind, []).append(observer)
 
     def add(self, time_ns: int, actor: str, kind: str, fields: tuple[Any, ...]) -> None:
-        """Add a record; times must not go back."""
+        """Add a record. Raises ValueError if its time is before that of the last."""
         if time_ns != self._time_ns:
+            if time_ns < self._time_ns:
+                raise ValueError(f"{actor} records {kind!r} at {time_ns} ns, but it is {self._time_ns} ns already")
             self._close_instant()
             self._time_ns = time_ns
         record = Record(time_ns, actor, kind, fields)
@@ -69,17 +77,22 @@ class History:
 
     def sha256(self) -> str:
         """Return the hash of all records so far, in hexadecimal."""
-        self._close_instant()
         self._flush()
-        return self._hash.hexdigest()
+        digest = self._hash.copy()  # the present instant may not be over: more may come that belongs before these
+        for record in self._sorted_instant():
+            digest.update(self._encoder.encode(record))
+        return digest.hexdigest()
+
+    def _sorted_instant(self) -> list[Record]:
+        return sorted(self._instant, key=_by_actor)  # stable: an actor's own records keep their order
 
     def _close_instant(self) -> None:
         if len(self._instant) > 1:
-            self._instant.sort(key=_by_actor)  # stable: an actor's own records keep their order
+            self._instant.sort(key=_by_actor)
         for record in self._instant:
             self._encoder.encode_into(record, self._buffer, -1)
-        if self.kept is not None:
-            self.kept += self._instant
+        if self._kept is not None:
+            self._kept += self._instant
         self._instant.clear()
         if len(self._buffer) > _FLUSH_BYTES:
             self._flush()

@@ -102,6 +102,8 @@ class HeraldingStation(Actor):
     def on_start(self, message: Start, envelope: Envelope) -> None:
         """Take a session; attempts begin when the other side has one with the same label."""
         side = self._sides[envelope.sender]
+        if envelope.incarnation < self._lives[side] or (side, message.session) in self._sessions:
+            return  # from before a crash, or for the second time
         self._meet_incarnation(side, envelope.incarnation)
         qubit = (envelope.sender, message.position, message.generation)
         session = _Session(side, message.session, message.label, qubit, message.patience_ns)
@@ -109,14 +111,13 @@ class HeraldingStation(Actor):
         self._offer(session)
 
     def on_stop(self, message: Stop, envelope: Envelope) -> None:
-        """Withdraw a session. If its end was announced already, that announcement is the answer."""
+        """Withdraw a session. There is always an answer: news of its end, or this station's memory, may be lost."""
         side = self._sides[envelope.sender]
         session = self._sessions.get((side, message.session))
-        if session is not None:
-            partner = self._withdraw(session)
-            self._tell(session, Stopped(session.number))
-            if partner is not None:
-                self._offer(partner)
+        partner = None if session is None else self._withdraw(session)
+        self.send(envelope.sender, Stopped(message.session))
+        if partner is not None:
+            self._offer(partner)
 
     def _meet_incarnation(self, side: int, incarnation: int) -> None:
         """Drop the sessions of a node's earlier life: its positions are no more."""

@@ -165,6 +165,19 @@ class ProcessingNode(EndNode):
     Local qubits live in the bank "processor". Operations take their time and are applied at its end.
     """
 
+    def __init__(
+        self,
+        name: str,
+        device: QuantumDevice,
+        banks: Mapping[str, Bank],
+        ports: Sequence[Port],
+        physics: NodePhysics | None = None,
+        demands: Sequence[Demand] = (),
+    ) -> None:
+        banks = dict(banks)
+        banks.setdefault("processor", Bank(0))
+        super().__init__(name, device, banks, ports, physics, demands)
+
     async def allocate(self) -> Qubit:
         """Prepare a qubit in |0>; raises MemoryFullError if the processor has no position left."""
         owner = ("program", self.name)

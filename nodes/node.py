@@ -211,10 +211,11 @@ class QuantumNode(Actor):
 
     def settle(self, circuit: Circuit, half: Half) -> None:
         """Bring a stored qubit up to date with the attempts made beside it; before anything is done with it."""
-        if self._disturbed and half.qubit is not None:
+        if self._disturbed:
             disturbed = self._attempts() - circuit.marks.pop(half.pair)
-            contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
-            self._device.dephase(half.qubit.id, contrast, self.now_ns)
+            if half.qubit is not None:
+                contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
+                self._device.dephase(half.qubit.id, contrast, self.now_ns)
 
     # -- reservation -----------------------------------------------------------------------------------------------
 
@@ -395,7 +396,7 @@ class QuantumNode(Actor):
 
     def _watch_cutoff(self, circuit: Circuit) -> None:
         """Keep one timer, for the oldest half that waits: one for each would fill the timeline with dead entries."""
-        waiting = circuit.role.halves if isinstance(circuit.role, SwapRole) else []
+        waiting = circuit.role.waiting if isinstance(circuit.role, SwapRole) else []
         if waiting and not circuit.cutoff_armed:
             circuit.cutoff_armed = True
             oldest_ns = min(half.emitted_ns for half in waiting)

@@ -18,7 +18,7 @@ from typing import IO, Any, Protocol
 import msgpack
 
 from .build import World
-from .report import route_json, route_line
+from .report import busiest, route_cells, route_json
 
 _PERIOD_S = 0.5  # wall time between two looks
 _ROWS = 20
@@ -89,20 +89,22 @@ def attach(display: Display, world: World, *, for_ns: int, rate: float, every_s:
     """Show a world's progress while it runs, about every `every_s` of wall time."""
     network = world.network
     period_ns = max(1, int(min(for_ns / 100, every_s * rate * 1e9)))
-    start = last = time.monotonic()
+    start = last = 0.0
+    start_s = 0.0
 
     def look() -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < every_s * 0.9:
+        nonlocal start, last, start_s
+        now, emulated_s = time.monotonic(), network.timeline.now_ns / 1e9
+        if not start:
+            start, start_s = now, emulated_s
+        if now - last < every_s * 0.9 or now == start:
             return
         last = now
-        emulated_s = network.timeline.now_ns / 1e9
         display.show(
             {
                 "emulated_s": emulated_s,
                 "for_s": for_ns / 1e9,
-                "factor": emulated_s / (now - start),
+                "factor": (emulated_s - start_s) / (now - start),
                 "lag_ms_p99": network.timeline.lag.percentile(99) / 1e6,
                 "pairs": [route_json(world, a, b, emulated_s) for a, b in world.routes],
             }
@@ -127,12 +129,12 @@ def draw(snapshot: dict[str, Any]) -> Any:
         f"   lag p99 {snapshot['lag_ms_p99']:.2f} ms"
     )
     table = RichTable(title=title, title_justify="left")
-    table.add_column("route")
-    table.add_column("delivered", justify="left")
-    for pair in sorted(snapshot["pairs"], key=lambda p: -p["delivered"])[:_ROWS]:
-        table.add_row(f"{pair['a']} - {pair['b']}", route_line(pair))
-    if len(snapshot["pairs"]) > _ROWS:
-        table.add_row("...", f"{len(snapshot['pairs']) - _ROWS} more routes")
+    table.add_column("route", footer=f"{max(0, len(snapshot['pairs']) - _ROWS)} more routes")
+    for heading in ("pairs", "rate", "fidelity", "waited", "age"):
+        table.add_column(heading, justify="right")
+    table.show_footer = len(snapshot["pairs"]) > _ROWS
+    for pair in busiest(snapshot["pairs"], _ROWS):
+        table.add_row(f"{pair['a']} - {pair['b']}", *route_cells(pair))
     return table
 
 

@@ -101,7 +101,7 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
     ended = " (interrupted)" if run.outcome.interrupted else ""
     yield f"{run.scenario}: {data['emulated_s']:.3f} s of emulated time in {run.wall_s:.2f} s{ended}, seed {run.seed}"
     yield f"{delivered} pairs delivered, {delivered / data['emulated_s'] if data['emulated_s'] else 0:.2f} per second"
-    shown = sorted(data["pairs"], key=lambda p: -p["delivered"])[:most]
+    shown = busiest(data["pairs"], most)
     width = max((len(f"{p['a']} - {p['b']}") for p in shown), default=0)
     for pair in shown:
         yield f"  {pair['a'] + ' - ' + pair['b']:<{width}}  {route_line(pair)}"
@@ -117,12 +117,28 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         yield f"VIOLATION: {violation}"
 
 
+def busiest(pairs: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Return the routes that have delivered most, in the order of the scenario."""
+    chosen = sorted(range(len(pairs)), key=lambda k: -pairs[k]["delivered"])[:most]
+    return [pairs[k] for k in sorted(chosen)]
+
+
+def route_cells(pair: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return a route's figures as text: pairs, rate, fidelity, waiting time, age."""
+    mean, sem = pair["fidelity_mean"], pair["fidelity_sem"]
+    waited, age = pair["latency_ms_p50"], pair["age_ms_mean"]
+    return (
+        str(pair["delivered"]),
+        f"{pair['rate_hz']:.3f}/s",
+        "-" if mean is None else f"{mean:.3f}" + (f" +- {sem:.3f}" if sem is not None else ""),
+        "-" if waited is None else f"{waited:.1f} ms",
+        "-" if age is None else f"{age:.1f} ms",
+    )
+
+
 def route_line(pair: dict[str, Any]) -> str:
-    """Return the figures of a route in one line."""
-    text = f"{pair['delivered']:>6} pairs  {pair['rate_hz']:>8.3f}/s"
-    if pair["fidelity_mean"] is not None:
-        sem = pair["fidelity_sem"]
-        text += f"  F {pair['fidelity_mean']:.3f}" + (f" +- {sem:.3f}" if sem is not None else "")
-    if pair["latency_ms_p50"] is not None:
-        text += f"  waited {pair['latency_ms_p50']:.1f} ms, age {pair['age_ms_mean']:.1f} ms"
-    return text
+    """Return a route's figures in one line."""
+    count, rate, fidelity, waited, age = route_cells(pair)
+    if not pair["delivered"]:
+        return f"{count:>6} pairs"
+    return f"{count:>6} pairs  {rate:>10}  F {fidelity}  waited {waited}, age {age}"

@@ -412,7 +412,6 @@ class Engine:
         for q in right.qubits:
             q.state = left
         left.qubits += right.qubits
-        left.bells = None
         return left
 
     def _remove(self, state: _State, gone: tuple[_Qubit, ...], rest: Array) -> None:

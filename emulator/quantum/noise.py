@@ -56,8 +56,8 @@ class MemoryNoise:
             value = getattr(self, name)
             if not value > 0:
                 raise ValueError(f"{name} = {value} must be greater than 0")
-        if self.dephasing_exponent == math.inf:
-            raise ValueError("dephasing_exponent = inf must be finite")
+        if self.dephasing_exponent > 10:  # nothing in nature, and (t / tau)^k would overflow
+            raise ValueError(f"dephasing_exponent = {self.dephasing_exponent} must not exceed 10")
         if self.t2_s > 2 * self.t1_s * (1 + 1e-12):
             raise ValueError(f"t2_s = {self.t2_s} must not exceed 2 x t1_s = {2 * self.t1_s}")
         if not -1 <= self.z_equilibrium <= 1:

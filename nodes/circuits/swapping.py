@@ -16,8 +16,9 @@ passes. Nothing is left over and nothing is told twice: that is the invariant th
 | has ended here (`gone`) | that was the word to get: forget p |
 | is not known yet | it waits for the herald |
 
-In nested order a swap also tells both far nodes how far their pair reaches now (`Extended`), before any word passes. So this
-news comes to a half before its word does: a pair that is not known when its news comes is one whose herald is still to come.
+In nested order a swap also tells both far nodes how far their pair reaches now (`Extended`), before any word passes. So
+this news comes to a half before its word does: a pair that is not known when its news comes is one whose herald is
+still to come.
 """
 
 from __future__ import annotations

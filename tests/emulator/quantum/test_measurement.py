@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emulator.quantum import Engine, QubitError, Readout, from_density
 
-EXACT = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+EXACT = settings(derandomize=True, deadline=None, max_examples=50, database=None)
 SEED = st.integers(0, 2**32 - 1)
 SIZES = st.sampled_from([(1,), (2,), (3,), (1, 2), (4,), (2, 2), (5,), (6,)])
 LAST = 1 - 2**-53  # the largest uniform number below 1

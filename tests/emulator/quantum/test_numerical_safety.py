@@ -105,6 +105,22 @@ def test_unlikely_outcomes_of_a_swap(p: float, u: float, depolarising: float) ->
     assert out == pytest.approx(product, abs=1e-15 / chance)  # the halves were independent
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_that_an_unlikely_branch_amplifies_stays_within_bounds(seed: int) -> None:
+    # |00> after a gate and its inverse, so with some rounding; what is left is |0>, at the edge of the Bloch sphere.
+    zeros = np.multiply.outer([1.0, 0, 0, 1], [1.0, 0, 0, 1])
+    gate = Gate.from_unitary("U", qutip.rand_unitary([2, 2], seed=seed).full()).matrix
+    r = tensors.transform_two(tensors.transform_two(zeros, 0, 1, gate), 0, 1, gate.T)
+    for tilt in (1e-5, 1e-4, 1e-3):
+        outcome, rest = tensors.measure(r, 0, (math.sin(tilt), 0.0, -math.cos(tilt)), 0.0)
+        assert outcome == 0
+        assert np.abs(rest).max() <= 1
+        nearly = np.multiply.outer([1, math.sin(tilt), 0, math.cos(tilt)], [1.0, 0, 0, 1]).ravel().tolist()
+        m, out = pairs.swap(r.ravel().tolist(), nearly, LAST)
+        assert m == 3  # the least likely, of order tilt squared
+        assert max(map(abs, out)) <= 1
+
+
 @EXACT
 @given(seed=st.integers(0, 2**32 - 1), u=st.one_of(st.just(LAST), st.just(0.0), st.floats(0, 1, exclude_max=True)))
 def test_what_a_swap_leaves_is_a_state(oracle: Any, seed: int, u: float) -> None:

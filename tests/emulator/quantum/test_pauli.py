@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from emulator.quantum import UnphysicalStateError, from_density, ghz, to_density, transfer_matrix
 from emulator.quantum.pauli import checked, pauli_products, pick
 
-EXACT = settings(derandomize=True, deadline=None, max_examples=25, database=None)
+EXACT = settings(derandomize=True, deadline=None, max_examples=20, database=None)
 SEED = st.integers(0, 2**32 - 1)
 
 

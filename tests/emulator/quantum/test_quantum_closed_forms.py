@@ -22,7 +22,7 @@ from emulator.quantum import (
     werner,
 )
 
-EXACT = settings(derandomize=True, deadline=None, max_examples=25, database=None)
+EXACT = settings(derandomize=True, deadline=None, max_examples=20, database=None)
 LAST = 1 - 2**-53
 SECOND = 10**9
 

@@ -22,7 +22,7 @@ from emulator.quantum import (
     werner,
 )
 
-EXACT = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+EXACT = settings(derandomize=True, deadline=None, max_examples=35, database=None)
 SEED = st.integers(0, 2**32 - 1)
 TIMES = st.integers(0, 10**9)
 NOISES: list[Noise] = [

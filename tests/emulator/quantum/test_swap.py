@@ -24,7 +24,7 @@ from emulator.quantum import (
 from emulator.quantum import pair as pairs
 from emulator.quantum import tensor as tensors
 
-EXACT = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+EXACT = settings(derandomize=True, deadline=None, max_examples=35, database=None)
 SEED = st.integers(0, 2**32 - 1)
 LAST = 1 - 2**-53
 NOISE = st.sampled_from([0.0, 0.02, 0.5, 1.0])

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 
 import emulator.time.timeline
-from emulator.time import Place, Timeline
+from emulator.time import END_NS, Place, Timeline
 from emulator.time.garbage import CalmGarbage
 from emulator.time.timer import LoopTimer, Timer, TimerFile, open_timer
 
@@ -175,6 +175,20 @@ def test_a_new_rate_forgives_lag_and_keeps_what_has_passed(wall_clock: WallClock
     assert timeline._pace.lag_ns(11 * MS) == -MS
 
 
+def test_the_garbage_collected_at_a_new_rate_is_no_lag(wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def calm(_: CalmGarbage) -> None:
+        wall_clock.ns += 10**9
+
+    async def main() -> None:
+        timeline.rate = 1
+        assert timeline._pace.lag_ns(0) == 0
+        timeline.rate = math.inf
+
+    monkeypatch.setattr(CalmGarbage, "calm", calm)
+    timeline = Timeline()
+    timeline.run(main)
+
+
 def test_an_input_is_stamped_by_the_wall_clock_but_later_than_now(wall_clock: WallClock) -> None:
     timeline = Timeline(2)
     assert timeline.inject(list) == 1
@@ -185,6 +199,10 @@ def test_an_input_is_stamped_by_the_wall_clock_but_later_than_now(wall_clock: Wa
     assert timeline.inject(list) == 10 * MS
     timeline.resume()
     assert timeline.inject(list) == 10 * MS
+    timeline.rate = 1e300
+    wall_clock.ns += 10**12
+    assert timeline.inject(list) == END_NS
+    timeline.rate = 2
     timeline.now_ns = 30 * MS  # it runs ahead of the wall clock only at an infinite rate, but let it
     assert timeline.inject(list) == 30 * MS + 1
 
@@ -295,6 +313,9 @@ async def test_a_timer_ends_the_sleep_of_the_loop(make: Callable[[], Timer]) -> 
 async def test_the_timer_file_is_read() -> None:
     timer = TimerFile()
     assert timer.arm(time.monotonic_ns() + MS) == math.inf
+    with trio.fail_after(10):
+        await trio.lowlevel.wait_readable(timer._fd)
+    timer.arm(0)  # the kernel takes 0 for "never"
     with trio.fail_after(10):
         await trio.lowlevel.wait_readable(timer._fd)
     async with trio.open_nursery() as nursery:

@@ -262,6 +262,47 @@ def test_a_cancelled_sleep_is_not_counted_if_its_event_runs_in_a_burst() -> None
 
     timeline.run(main)
     assert timeline.events == 3
+    assert timeline._agenda.abandoned == 0
+
+
+def test_time_does_not_go_on_for_a_cancelled_sleep() -> None:
+    timeline = Timeline()
+
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await timeline.sleep(10)
+        await trio.to_thread.run_sync(time.sleep, 0.002)
+        assert timeline.now_ns == 0
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await timeline.sleep(10)
+        assert timeline.next_event_ns() is None
+
+    timeline.run(main)
+
+
+def test_many_cancelled_sleeps_amid_events_leave_the_events_in_order() -> None:
+    timeline = Timeline()
+    rng = random.Random(5)
+    trace: list[int] = []
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(500):
+                nursery.start_soon(timeline.sleep, rng.randrange(1000, 2000))
+                time_ns = rng.randrange(1000, 2000)
+                if rng.random() < 0.5:
+                    timeline.at(time_ns, trace.append, time_ns)
+            await timeline.sleep(500)
+            nursery.cancel_scope.cancel()
+        await timeline.sleep(0)
+        assert len(timeline._heap) < 300
+        await timeline.sleep(2000)
+
+    timeline.run(main)
+    assert len(trace) > 200
+    assert trace == sorted(trace)
 
 
 def test_a_place_holds_one_task_and_forgets_a_cancelled_one() -> None:
@@ -537,6 +578,46 @@ def test_ctrl_c_in_a_handler_goes_to_main_and_the_handler_finishes() -> None:
     assert trace == ["handler finishes", "main interrupted", "bystander cancelled"]
 
 
+def test_ctrl_c_in_a_handler_goes_to_main_in_a_run_of_someone_else_too() -> None:
+    timeline = Timeline()
+    trace: list[str] = []
+
+    def handler() -> None:
+        signal.raise_signal(signal.SIGINT)
+        trace.append("handler finishes")
+
+    async def main() -> None:
+        async with timeline.running():
+            timeline.at(5, handler)
+            try:
+                await trio.sleep_forever()
+            except KeyboardInterrupt:
+                trace.append("main interrupted")
+
+    trio.run(main, clock=timeline)
+    assert trace == ["handler finishes", "main interrupted"]
+
+
+def test_ctrl_c_in_a_task_goes_to_main_and_the_task_gets_on_to_its_next_checkpoint() -> None:
+    timeline = Timeline()
+    trace: list[str] = []
+
+    async def worker() -> None:
+        signal.raise_signal(signal.SIGINT)
+        trace.append("worker gets on")
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker)
+            try:
+                await trio.sleep_forever()
+            except KeyboardInterrupt:
+                trace.append("main interrupted")
+
+    timeline.run(main)
+    assert trace == ["worker gets on", "main interrupted"]
+
+
 def test_ctrl_c_that_main_does_not_catch_comes_out_of_the_run() -> None:
     timeline = Timeline()
 
@@ -614,6 +695,20 @@ def test_a_rate_must_be_positive(rate: float) -> None:
 
 
 # -- the outside -------------------------------------------------------------------------------------------------------
+
+
+def test_an_input_comes_after_all_other_events_of_its_instant() -> None:
+    timeline = Timeline()
+    trace: list[str] = []
+
+    async def main() -> None:
+        assert timeline.inject(trace.append, "input") == 1
+        assert timeline.inject(trace.append, "second input") == 1
+        timeline.at(1, trace.append, "event", rank=LAST_RANK - 1)
+        await timeline.sleep(2)
+
+    timeline.run(main)
+    assert trace == ["event", "input", "second input"]
 
 
 def test_a_run_with_inputs_from_outside_is_replayed_by_their_stamps() -> None:

@@ -10,6 +10,7 @@ UV := 0.13.9
 run: .venv/run.stamp
 	@$(BIN)/qie run berlin-frankfurt --for 20
 
+test: export OMP_NUM_THREADS = 1
 test: lint
 	@$(BIN)/python -m pytest -q
 

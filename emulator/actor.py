@@ -29,7 +29,7 @@ from .mailbox import Mailbox
 from .messages import Message
 from .randomness import RandomStream
 from .records import History
-from .time import Place, Timeline
+from .time import Alarm, Place, Timeline
 
 Handler: TypeAlias = Callable[[Any, Envelope], None]
 
@@ -186,6 +186,13 @@ class Actor:
             raise ValueError(f"{self.name}: a delay of {delay_ns} ns must be at least 1 ns")
         rank = cell.rank << RANK_BITS | cell.rank
         cell.timeline.at(cell.timeline.now_ns + delay_ns, cell.fire, cell.incarnation, fn, args, rank=rank)
+
+    def alarm(self, delay_ns: int, fn: Callable[..., None], *args: Any) -> Alarm:
+        """Do as `after` does, and return what can be cancelled: for what will mostly not happen, such as time-outs."""
+        cell = self._cell
+        rank = cell.rank << RANK_BITS | cell.rank
+        time_ns = cell.timeline.now_ns + max(1, delay_ns)
+        return cell.timeline.alarm(time_ns, cell.fire, cell.incarnation, fn, args, rank=rank)
 
     async def sleep(self, delay_ns: int) -> None:
         """Wait exactly; `trio.sleep` works too, in float seconds."""

@@ -56,6 +56,7 @@ class Network:
         self._restart_ns: dict[str, int] = {}
         self._failure: ActorCrashError | None = None
         self._draining = False
+        self._last_lives: set[str] = set()  # who was restarted while the run ends
         self._nursery: trio.Nursery
         self._main_scope = trio.CancelScope()
 
@@ -182,6 +183,10 @@ class Network:
     def _crashed(self, cell: Cell, error: Exception) -> None:
         name, now_ns = cell.actor.name, self.timeline.now_ns
         if name in self._restart_ns:
+            if self._draining and name in self._last_lives:
+                return  # or one that crashes again and again would keep the end of the run from coming
+            if self._draining:
+                self._last_lives.add(name)
             rank = cell.rank << RANK_BITS | cell.rank
             self.timeline.at(now_ns + max(1, self._restart_ns[name]), self._begin, cell, rank=rank)
             return

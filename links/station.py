@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emulator import Actor, Begin, Envelope, Handler, Herald, Message, QubitId, Start, Stop, Stopped, TimedOut
+from emulator.time import Alarm
 
 from .heralding import HeraldedStateModel
 
@@ -54,10 +55,10 @@ class _Session:
 
 @dataclass(slots=True, eq=False)
 class _Match:
-    """Two sessions whose photons meet; void once one of them was withdrawn."""
+    """Two sessions whose photons meet, and what they are heading for."""
 
     sessions: tuple[_Session, _Session]
-    void: bool = False
+    end: Alarm | None = None
 
 
 class HeraldingStation(Actor):
@@ -147,13 +148,11 @@ class HeraldingStation(Actor):
         attempts = self.model.draw_attempts(self.random("attempts").uniform())
         allowed = min((max(1, s.patience_ns // self.period_ns) for s in sessions if s.patience_ns), default=attempts)
         if attempts <= allowed:
-            self.after(attempts * self.period_ns, self._click, match)
+            match.end = self.alarm(attempts * self.period_ns, self._click, match)
         else:
-            self.after(allowed * self.period_ns, self._time_out, match)
+            match.end = self.alarm(allowed * self.period_ns, self._time_out, match)
 
     def _click(self, match: _Match) -> None:
-        if match.void:
-            return
         random = self.random("states")
         state = self.model.draw_state(random.uniform())
         mode = self.model.draw_mode(random.uniform())
@@ -173,8 +172,6 @@ class HeraldingStation(Actor):
             self._tell(session, Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode))
 
     def _time_out(self, match: _Match) -> None:
-        if match.void:
-            return
         for session in match.sessions:
             del self._sessions[session.side, session.number]
             self._tell(session, TimedOut(session.number))
@@ -189,7 +186,8 @@ class HeraldingStation(Actor):
             if not self._waiting[key]:
                 del self._waiting[key]
             return None
-        match.void = True
+        assert match.end is not None
+        match.end.cancel()
         partner = match.sessions[1 - session.side]
         partner.match = None
         return partner

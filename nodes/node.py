@@ -24,6 +24,7 @@ from emulator import (
     Stopped,
     TimedOut,
 )
+from emulator.time import Alarm
 
 from .circuits import (
     EAST,
@@ -85,7 +86,8 @@ class Circuit:
     closing: bool = False
     downstream_released: bool = False
     waiting_since_ns: int = 0
-    cutoff_armed: bool = False
+    cutoff: Alarm | None = None  # for the oldest half that waits
+    cutoff_due_ns: int = 0
     marks: dict[PairId, int] = field(default_factory=dict)  # attempts made when each half was stored
 
     @property
@@ -360,6 +362,8 @@ class QuantumNode(Actor):
         if any(self.memory.taken(port.bank, (circuit.name, port.peer)) for port in ports):
             return
         del self._circuits[circuit.name]
+        if circuit.cutoff is not None:
+            circuit.cutoff.cancel()
         self._give_back(circuit)
         west = circuit.ports[WEST]
         if west is not None:
@@ -397,13 +401,18 @@ class QuantumNode(Actor):
     def _watch_cutoff(self, circuit: Circuit) -> None:
         """Keep one timer, for the oldest half that waits: one for each would fill the timeline with dead entries."""
         waiting = circuit.role.waiting if isinstance(circuit.role, SwapRole) else []
-        if waiting and not circuit.cutoff_armed:
-            circuit.cutoff_armed = True
-            oldest_ns = min(half.emitted_ns for half in waiting)
-            self.after(max(1, oldest_ns + circuit.cutoff_ns - self.now_ns), self._cut_off, circuit)
+        if not waiting:
+            return
+        due_ns = min(half.emitted_ns for half in waiting) + circuit.cutoff_ns
+        if circuit.cutoff is not None:
+            if due_ns >= circuit.cutoff_due_ns:
+                return
+            circuit.cutoff.cancel()  # the herald of this half took longer than that of the other side
+        circuit.cutoff_due_ns = due_ns
+        circuit.cutoff = self.alarm(due_ns - self.now_ns, self._cut_off, circuit)
 
     def _cut_off(self, circuit: Circuit) -> None:
-        circuit.cutoff_armed = False
+        circuit.cutoff = None
         if isinstance(circuit.role, SwapRole):
             circuit.role.discard_before(self.now_ns - circuit.cutoff_ns + 1)
             self._watch_cutoff(circuit)

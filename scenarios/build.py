@@ -29,14 +29,14 @@ def build(
 ) -> World:
     """Return the world of a scenario; raises ScenarioError if a link could never deliver a pair."""
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
-    monitor = Monitor(network.engine, network.history)
+    routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
+    monitor = Monitor(network.engine, network.history, routes)
     for node in plan.nodes.values():
         actor = _node(scenario, plan, node, network)
         restart_ns = None if node.restart_after_s is None else round(node.restart_after_s * S)
         network.add(actor, restart_after_ns=restart_ns)
     for number, link in enumerate(plan.links):
         _join(scenario, plan, link, number, network)
-    routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
     return World(network, monitor, routes)
 
 
@@ -59,10 +59,8 @@ def _node(scenario: Scenario, plan: Plan, node: Node, network: Network) -> Quant
         if node.name not in (link.a, link.b):
             continue
         peer = link.b if node.name == link.a else link.a
-        to_end_node = plan.nodes[peer].kind in ("processing", "photonic")
-        bank = "end nodes" if node.name in plan.hub_memories and to_end_node else f"towards {peer}"
-        positions = plan.hub_memories.get(node.name) if bank == "end nodes" else link.memories
-        banks[bank] = Bank(positions or profile.memories_per_link, PERFECT if node.kind == "photonic" else noise)
+        bank, positions = plan.bank(node.name, link)
+        banks[bank] = Bank(positions, PERFECT if node.kind == "photonic" else noise)
         fibre = _fibre(scenario, link)
         ports.append(
             Port(
@@ -94,14 +92,18 @@ def _join(scenario: Scenario, plan: Plan, link: Link, number: int, network: Netw
     arms = fibre.split(link.station_at)
     ends = plan.profiles[link.a], plan.profiles[link.b]
     model = heralded_states(link, ends, arms)
+    where = ("link", number) if number < len(scenario.link) else ()
     if model.p_success <= 0:
-        where = ("link", number) if number < len(scenario.link) else ()
         raise ScenarioError([(where, f"no attempt between {link.a} and {link.b} can ever succeed")])
     preparation_us = max(end.preparation_us for end in ends)
     latencies_ns = [max(1, arm.latency_ns) for arm in arms]
     preparation_ns = round(preparation_us * US)
     if link.attempt_ms is not None:
-        preparation_ns = max(0, round(link.attempt_ms * MS) - 2 * max(latencies_ns))
+        light_ms = 2 * max(latencies_ns) / MS
+        if link.attempt_ms < light_ms:
+            message = f"attempt_ms = {link.attempt_ms:g} is less than the light needs: at least {light_ms:g}"
+            raise ScenarioError([(where, f"{link.a} and {link.b}: {message}")])
+        preparation_ns = round(link.attempt_ms * MS) - 2 * max(latencies_ns)
     station = HeraldingStation(
         station_name(link),
         network.engine,

@@ -105,7 +105,13 @@ def run(
 
 @app.command
 def scenarios(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """List the built-in scenarios and their parameters."""
+    """List the built-in scenarios and their parameters.
+
+    Parameters
+    ----------
+    json_
+        Print the list as JSON.
+    """
     from .load import built_in, load  # noqa: PLC0415
 
     found = {name: load(name)[0] for name in built_in()}
@@ -126,11 +132,21 @@ def check(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Check a scenario file: all that is wrong, with line, key and what would be right."""
-    from .load import load  # noqa: PLC0415
+    """Check a scenario file: all that is wrong, with line, key and what would be right.
+
+    Parameters
+    ----------
+    file
+        A TOML file, or the name of a built-in scenario.
+    set_
+        KEY=VALUE, as for `qie run`.
+    json_
+        Print the result as JSON.
+    """
+    from .run import prepare  # noqa: PLC0415
 
     try:
-        scenario, plan = load(file, set_)
+        scenario, plan, _ = prepare(file, set_)
     except InputError as error:
         if json_:
             print(json.dumps({"file": file, "errors": error.lines}, indent=2))
@@ -140,7 +156,8 @@ def check(
     if json_:
         print(json.dumps({"file": file, "errors": [], **figures}, indent=2))
     else:
-        print(f"{scenario.name} is right: " + ", ".join(f"{count} {what}" for what, count in figures.items()))
+        counts = (f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in figures.items())
+        print(f"{scenario.name} is right: " + ", ".join(counts))
     return 0
 
 
@@ -181,6 +198,9 @@ def bench(
 
 def main() -> NoReturn:
     """Run the command line."""
+    # States are small: threads of the linear algebra would cost time, and could change the last bit of a sum.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = app(exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()

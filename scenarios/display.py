@@ -7,6 +7,7 @@ scenarios.display` is it.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -44,7 +45,7 @@ class Lines:
         """Print a line."""
         delivered = sum(p["delivered"] for p in snapshot["pairs"])
         print(
-            f"{snapshot['emulated_s']:9.3f} s  {delivered} pairs  lag p99 {snapshot['lag_ms_p99']:.3f} ms",
+            f"{snapshot['emulated_s']:9.3f} s  {delivered} pairs  {snapshot['factor']:.3g} x real time{_lag(snapshot)}",
             file=self._stream,
             flush=True,
         )
@@ -105,12 +106,17 @@ def attach(display: Display, world: World, *, for_ns: int, rate: float, every_s:
                 "emulated_s": emulated_s,
                 "for_s": for_ns / 1e9,
                 "factor": (emulated_s - start_s) / (now - start),
-                "lag_ms_p99": network.timeline.lag.percentile(99) / 1e6,
+                "lag_ms_p99": network.timeline.lag.percentile(99) / 1e6 if math.isfinite(rate) else None,
                 "pairs": [route_json(world, a, b, emulated_s) for a, b in world.routes],
             }
         )
 
     network.watch(period_ns, look)
+
+
+def _lag(snapshot: dict[str, Any]) -> str:
+    lag_ms = snapshot["lag_ms_p99"]
+    return "" if lag_ms is None else f"   lag p99 {lag_ms:.2f} ms"
 
 
 def _snapshots(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
@@ -126,7 +132,7 @@ def draw(snapshot: dict[str, Any]) -> Any:
 
     title = (
         f"{snapshot['emulated_s']:.1f} of {snapshot['for_s']:g} s   {snapshot['factor']:.3g} x real time"
-        f"   lag p99 {snapshot['lag_ms_p99']:.2f} ms"
+        f"{_lag(snapshot)}"
     )
     table = RichTable(title=title, title_justify="left")
     table.add_column("route", footer=f"{max(0, len(snapshot['pairs']) - _ROWS)} more routes")

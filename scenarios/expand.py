@@ -39,6 +39,13 @@ class Plan:
     hub_memories: dict[str, int]
     demands: tuple[tuple[Route, tuple[str, ...]], ...]
 
+    def bank(self, node: str, link: Link) -> tuple[str, int]:
+        """Return which memory bank of a node serves one of its links, and how many positions it has."""
+        peer = link.b if node == link.a else link.a
+        if node in self.hub_memories and self.nodes[peer].kind in ("processing", "photonic"):
+            return "end nodes", self.hub_memories[node]
+        return f"towards {peer}", link.memories or self.profiles[node].memories_per_link
+
 
 def expand(scenario: Scenario) -> Plan:
     """Return the plan of a scenario; raises ScenarioError with all that is wrong with its names and routes."""
@@ -61,9 +68,13 @@ def expand(scenario: Scenario) -> Plan:
     profiles = _profiles(scenario, nodes, errors)
     errors += _link_errors(links, nodes, len(scenario.link))
     demands = list(_demands(scenario, nodes, links, errors))
+    plan = Plan(nodes, profiles, tuple(links), hubs, tuple(demands))
+    if not errors:
+        errors += _scheme_errors(plan, len(scenario.link))
+        errors += _lane_errors(scenario, plan)
     if errors:
         raise ScenarioError(errors)
-    return Plan(nodes, profiles, tuple(links), hubs, tuple(demands))
+    return plan
 
 
 def _profiles(
@@ -157,6 +168,33 @@ def _link_errors(
     for k, node in enumerate(nodes.values()):
         if node.kind == "repeater" and degree[node.name] != 2:
             yield ("node", k, "kind"), f"repeater {node.name!r} has {degree[node.name]} links; a repeater has 2"
+
+
+def _scheme_errors(plan: Plan, explicit: int) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for k, link in enumerate(plan.links):
+        a, b = plan.profiles[link.a].scheme, plan.profiles[link.b].scheme
+        if a != b and link.scheme is None and link.success_probability is None:
+            where: tuple[str | int, ...] = ("link", k) if k < explicit else ()
+            message = f"{link.a} is made for {a}, {link.b} for {b}; say which `scheme` the link is to use"
+            yield where, message
+
+
+def _lane_errors(scenario: Scenario, plan: Plan) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    links = {frozenset((link.a, link.b)): link for link in plan.links}
+    found: set[tuple[int, str]] = set()
+    for route, path in plan.demands:
+        number = next(k for k, r in enumerate(scenario.route) if r is route)
+        for node in path:
+            wanted: dict[str, int] = {}
+            for a, b in pairwise(path):
+                if node in (a, b):
+                    bank, positions = plan.bank(node, links[frozenset((a, b))])
+                    wanted[bank] = wanted.get(bank, 0) + route.lanes
+                    if wanted[bank] > positions and (number, node) not in found:
+                        found.add((number, node))
+                        where = "for its end nodes" if bank == "end nodes" else bank
+                        message = f"lanes = {route.lanes} takes {wanted[bank]} memory positions of {node} {where}"
+                        yield ("route", number, "lanes"), f"{message}, which has {positions}"
 
 
 def _nearest(name: str, nodes: Collection[str]) -> str:

@@ -22,6 +22,16 @@ _LIMITS: Final = {
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+_TYPES: Final = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text in quotes",
+    "bool_parsing": "true or false",
+}
 _FILES: Final = resources.files("scenarios") / "files"
 
 
@@ -61,13 +71,14 @@ def parse(document: dict[str, Any], label: str, text: str = "") -> tuple[Scenari
         found += name_errors(document)
     except ScenarioError as error:
         found = error.errors
-    lines = []
-    for where, what in found:
-        line = _line_of(text, where)
-        place = f"{label}:{line}" if line else label
-        path = _path(where)
-        lines.append(f"{place}: {path + ': ' if path else ''}{what}")
-    raise InputError(lines)
+    raise InputError([located(label, text, *entry) for entry in found])
+
+
+def located(label: str, text: str, where: tuple[str | int, ...], what: str) -> str:
+    """Return an error with its file, line (if `text` shows it) and key."""
+    line, path = _line_of(text, where), _path(where)
+    place = f"{label}:{line}" if line else label
+    return f"{place}: {path + ': ' if path else ''}{what}"
 
 
 def apply_settings(document: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -158,6 +169,8 @@ def _message(error: Any) -> str:
     if kind in _LIMITS:
         words, key = _LIMITS[kind]
         return f"must be {words} {context[key]:g}, got {value!r}"
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}, got {value!r}"
     shown = repr(value) if isinstance(value, (str, int, float, bool)) else type(value).__name__
     message = str(error["msg"])
     return f"{message[0].lower()}{message[1:]}, got {shown}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from emulator import Engine, History, PairId, Record, Snapshot, parity
@@ -65,8 +66,8 @@ class Monitor:
     Bell state of a pair, or an end's belief is not what the reported outcomes make it.
     """
 
-    def __init__(self, engine: Engine, history: History) -> None:
-        self.routes: dict[tuple[str, str], RouteStatistics] = {}
+    def __init__(self, engine: Engine, history: History, routes: Iterable[tuple[str, str]] = ()) -> None:
+        self.routes = {route: RouteStatistics() for route in routes}
         self.violations: list[str] = []
         self._engine = engine
         self._pending: dict[tuple[PairId, PairId], _View] = {}

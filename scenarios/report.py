@@ -12,6 +12,7 @@ from emulator import Outcome
 from .build import World
 
 _MS = 1e6
+_FEWEST = 5  # with fewer samples a mean fidelity says too little to be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ def as_json(run: Run) -> dict[str, Any]:
 
 def route_json(world: World, a: str, b: str, emulated_s: float) -> dict[str, Any]:
     """Return the figures of one route; None where there is nothing to take a mean of."""
-    statistics = world.monitor.routes.get((a, b))
-    if statistics is None:
+    statistics = world.monitor.routes[a, b]
+    if not statistics.delivered:
         return {
             "a": a,
             "b": b,
@@ -78,6 +79,7 @@ def route_json(world: World, a: str, b: str, emulated_s: float) -> dict[str, Any
             "rate_hz": 0.0,
             "fidelity_mean": None,
             "fidelity_sem": None,
+            "fidelity_samples": 0,
             "latency_ms_p50": None,
             "age_ms_mean": None,
         }
@@ -89,6 +91,7 @@ def route_json(world: World, a: str, b: str, emulated_s: float) -> dict[str, Any
         "rate_hz": statistics.delivered / emulated_s if emulated_s else 0.0,
         "fidelity_mean": statistics.fidelity_mean,
         "fidelity_sem": statistics.fidelity_sem,
+        "fidelity_samples": statistics.samples,
         "latency_ms_p50": statistics.waited.percentile(50) / _MS,
         "age_ms_mean": None if age_ns is None else age_ns / _MS,
     }
@@ -105,6 +108,8 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
     width = max((len(f"{p['a']} - {p['b']}") for p in shown), default=0)
     for pair in shown:
         yield f"  {pair['a'] + ' - ' + pair['b']:<{width}}  {route_line(pair)}"
+    if delivered:
+        yield "  (waited: median from asking to delivery; age: mean since the photon left; both at the first node)"
     if len(data["pairs"]) > most:
         yield f"  ... and {len(data['pairs']) - most} more routes"
     if math.isfinite(run.rate):
@@ -130,7 +135,7 @@ def route_cells(pair: dict[str, Any]) -> tuple[str, str, str, str, str]:
     return (
         str(pair["delivered"]),
         f"{pair['rate_hz']:.3f}/s",
-        "-" if mean is None else f"{mean:.3f}" + (f" +- {sem:.3f}" if sem is not None else ""),
+        "-" if pair["fidelity_samples"] < _FEWEST else f"{mean:.3f} +- {sem:.3f}",
         "-" if waited is None else f"{waited:.1f} ms",
         "-" if age is None else f"{age:.1f} ms",
     )

@@ -8,13 +8,25 @@ import time
 from collections.abc import Iterable
 from typing import Literal
 
-from .build import build
+from .build import World, build
 from .display import Lines, Table, attach
-from .expand import ScenarioError
-from .load import InputError, load
+from .expand import Plan, ScenarioError
+from .load import InputError, load, located
 from .report import Run
+from .schema import Scenario
 
 Show = Literal["auto", "nothing"]
+
+
+def prepare(
+    name: str, settings: Iterable[str] = (), *, seed: int = 0, rate: float = math.inf
+) -> tuple[Scenario, Plan, World]:
+    """Return a scenario, its plan, and the world built from it. Raises InputError."""
+    scenario, plan = load(name, settings)
+    try:
+        return scenario, plan, build(scenario, plan, seed=seed, rate=rate)
+    except ScenarioError as error:
+        raise InputError([located(name, "", *entry) for entry in error.errors]) from None
 
 
 def run_scenario(
@@ -27,11 +39,7 @@ def run_scenario(
     show: Show = "nothing",
 ) -> Run:
     """Run a scenario for a span of emulated time. Raises InputError, or ActorCrashError if an actor crashed."""
-    scenario, plan = load(name, settings)
-    try:
-        world = build(scenario, plan, seed=seed, rate=rate)
-    except ScenarioError as error:
-        raise InputError([f"{name}: {'.'.join(map(str, where))}: {what}" for where, what in error.errors]) from None
+    scenario, _, world = prepare(name, settings, seed=seed, rate=rate)
     for_ns = round(for_s * 1e9)
     display = None
     if show == "auto":

@@ -3,10 +3,19 @@
 `Timeline` is trio's clock, so ordinary trio code runs unchanged in emulated time. Nothing in here knows of actors.
 """
 
-from .agenda import END_NS, NEVER_NS
+from .agenda import END_NS, NEVER_NS, Alarm
 from .lag import LagHistogram
 from .ordering import order_trio
 from .place import Place
 from .timeline import LAST_RANK, Timeline
 
-__all__ = ["END_NS", "LAST_RANK", "NEVER_NS", "LagHistogram", "Place", "Timeline", "order_trio"]
+__all__ = [
+    "END_NS",
+    "LAST_RANK",
+    "NEVER_NS",
+    "Alarm",
+    "LagHistogram",
+    "Place",
+    "Timeline",
+    "order_trio",
+]

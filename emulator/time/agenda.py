@@ -18,7 +18,7 @@ Event = tuple[int, int, int, Callable[..., object], tuple[Any, ...]]  # time_ns,
 
 
 class Agenda:
-    """The heap of events, and how many of them are of no use any more because their sleeper was cancelled.
+    """The heap of events, and how many of them are of no use any more because their sleeper or alarm was cancelled.
 
     The heap is a plain list for heapq, never replaced, so that the hot path can use it without a call.
     """
@@ -78,6 +78,33 @@ class Sleeper(Place):
         return super()._forget(raise_cancel)
 
 
+class Alarm:
+    """An event that can be cancelled without a trace: dead entries would fill the heap and hold up time."""
+
+    __slots__ = ("_agenda", "_args", "_fn", "abandoned")
+
+    def __init__(self, agenda: Agenda, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._agenda = agenda
+        self._fn: Callable[..., object] | None = fn  # None once it has rung
+        self._args = args
+        self.abandoned = False
+
+    def ring(self) -> None:
+        """Call the function, unless it was cancelled."""
+        if self.abandoned:
+            self._agenda.abandoned -= 1
+            self._agenda.ran -= 1
+        elif self._fn is not None:
+            fn, self._fn = self._fn, None
+            fn(*self._args)
+
+    def cancel(self) -> None:
+        """Let it not ring. Does nothing if it has rung or was cancelled."""
+        if self._fn is not None and not self.abandoned:
+            self.abandoned = True
+            self._agenda.abandoned += 1
+
+
 def _is_abandoned(event: Event) -> bool:
     fn = event[3]
-    return type(fn) is MethodType and isinstance(fn.__self__, Sleeper) and fn.__self__.abandoned
+    return type(fn) is MethodType and isinstance(fn.__self__, (Sleeper, Alarm)) and fn.__self__.abandoned

@@ -38,7 +38,7 @@ from typing import Final, TypeVar, TypeVarTuple
 import trio
 from trio import lowlevel
 
-from .agenda import END_NS, NEVER_NS, Agenda, Sleeper
+from .agenda import END_NS, NEVER_NS, Agenda, Alarm, Sleeper
 from .errors import raise_sole_error
 from .garbage import CalmGarbage
 from .lag import LagHistogram
@@ -157,6 +157,12 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         if time_ns < self.now_ns:
             raise ValueError(f"{fn} at {time_ns} ns comes too late: it is {self.now_ns} ns already")
         heappush(self._heap, (time_ns, rank, next(self._sequence), fn, args))
+
+    def alarm(self, time_ns: int, fn: Callable[[*_Args], object], *args: *_Args, rank: int = 0) -> Alarm:
+        """Do as `at` does, and return what can be cancelled; it costs a little more."""
+        alarm = Alarm(self._agenda, fn, args)
+        self.at(time_ns, alarm.ring, rank=rank)
+        return alarm
 
     async def sleep_until(self, time_ns: int, rank: int = 0) -> None:
         """Sleep until an emulated instant: like trio.sleep_until, but exact, cheaper and in order with the events.

@@ -37,7 +37,7 @@ class Fixed:
 def chain(west: int, east: int, physics: NodePhysics) -> SimpleNamespace:
     """Join alice, a repeater and bob by links that need fixed numbers of attempts."""
     network = Network(seed=3)
-    monitor = Monitor(network.engine, network.history)
+    monitor = Monitor(network.engine, network.history, [("alice", "bob")])
 
     def port(peer: str, station: str) -> Port:
         return Port(peer, station, f"towards {peer}", latency_ns=2 * LATENCY_NS)

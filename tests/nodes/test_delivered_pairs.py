@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from emulator import MS, US, Herald
-from nodes.circuits import Expire
+from nodes import QuantumNode
+from nodes.circuits import Expire, SwapRole
 
 
 def chain(worlds: SimpleNamespace, links: int, order: str, **link: Any) -> dict[str, Any]:
@@ -84,13 +85,33 @@ def test_failing_swaps_and_cutoffs_expire_pairs_and_leave_nothing(
     assert world.monitor.routes["alice", "bob"].delivered > 20
 
 
-def test_no_half_is_swapped_that_is_older_than_the_cutoff(worlds: SimpleNamespace) -> None:
-    def oldest_ns(cutoff_s: float | None) -> int:
-        document = chain(worlds, 3, "asap", success_probability=0.05)
+@pytest.mark.parametrize(
+    ("order", "lengths_km"), [("asap", (10, 10, 10)), ("nested", (2, 2, 60, 60)), ("nested", (30, 1, 1, 30))]
+)
+def test_nothing_waits_or_is_swapped_that_is_older_than_the_cutoff(
+    worlds: SimpleNamespace, order: str, lengths_km: tuple[float, ...]
+) -> None:
+    cutoff_ns = 900 * US
+
+    def oldest_ns(cutoff_s: float | None) -> tuple[int, int]:
+        document = chain(worlds, len(lengths_km), order, success_probability=0.1)
+        for link, length_km in zip(document["link"], lengths_km, strict=True):
+            link["length_km"] = length_km
         if cutoff_s is not None:
             document["route"][0]["cutoff_s"] = cutoff_s
         world = worlds.read(document)
-        outcome = world.network.run(for_ns=200 * MS)
+        oldest_waiting_ns = 0
+
+        def look() -> None:
+            nonlocal oldest_waiting_ns
+            now_ns = world.network.timeline.now_ns
+            for node in world.network.actors.values():
+                roles = [c.role for c in node._circuits.values()] if isinstance(node, QuantumNode) else []
+                halves = [half for role in roles if isinstance(role, SwapRole) for half in role.waiting]
+                oldest_waiting_ns = max([oldest_waiting_ns, *(now_ns - half.emitted_ns for half in halves)])
+
+        world.network.watch(7 * US, look)
+        outcome = world.network.run(for_ns=150 * MS)
         check_clean(worlds, world, outcome)
         emitted: dict[tuple[str, tuple[str, int]], int] = {}
         ages = []
@@ -99,11 +120,13 @@ def test_no_half_is_swapped_that_is_older_than_the_cutoff(worlds: SimpleNamespac
                 emitted[r.actor, (r.fields[0], r.fields[3].sequence)] = r.fields[3].emitted_ns
             elif r.kind == "swap":
                 ages += [r.time_ns - 1 - emitted[r.actor, tuple(pair)] for pair in r.fields[1:3]]
-        assert len(ages) > 100
-        return max(ages)
+        assert len(ages) > 50
+        return max(ages), oldest_waiting_ns
 
-    cutoff_ns = 700 * US
-    assert oldest_ns(cutoff_ns / 1e9) <= cutoff_ns < oldest_ns(None)
+    swapped_ns, waiting_ns = oldest_ns(cutoff_ns / 1e9)
+    assert swapped_ns <= cutoff_ns
+    assert waiting_ns < cutoff_ns
+    assert min(oldest_ns(None)) > cutoff_ns, "there is something to cut off"
 
 
 def test_a_swap_that_lasts_beyond_the_cutoff_costs_no_more_events_than_any_other(worlds: SimpleNamespace) -> None:

@@ -16,6 +16,12 @@ def refusals(world: Any) -> list[tuple[str, str, str]]:
     return [r.fields for r in world.network.history.kept if r.kind == "refused"]
 
 
+def ask(world: Any, demand: Demand, *, first: bool = False) -> None:
+    """Have a node ask for what a scenario would not let through."""
+    demands = world.network.actors[demand.path[0]].demands
+    demands.insert(0 if first else len(demands), demand)
+
+
 def reserved(world: Any) -> dict[str, int]:
     actors = world.network.actors.values()
     return {actor.name: actor.memory.reserved for actor in actors if hasattr(actor, "memory")}
@@ -71,9 +77,8 @@ def test_a_circuit_whose_nodes_hear_late_of_the_start_works_all_the_same(worlds:
 
 
 def test_a_head_end_without_memory_refuses_its_own_request(worlds: SimpleNamespace) -> None:
-    document = worlds.line("alice", "r", "bob", memories=2)
-    document["route"][0]["lanes"] = 3
-    world = worlds.read(document)
+    world = worlds.read(worlds.line("alice", "r", "bob", memories=2) | {"route": []})
+    ask(world, Demand(("alice", "r", "bob"), lanes=3))
     outcome = world.network.run(for_ns=30 * MS)
     circuit, node, reason = refusals(world)[0]
     assert circuit.startswith("alice>bob:")
@@ -83,10 +88,10 @@ def test_a_head_end_without_memory_refuses_its_own_request(worlds: SimpleNamespa
 
 
 def test_a_refusal_in_the_middle_names_node_and_reason_and_gives_everything_back(worlds: SimpleNamespace) -> None:
-    document = worlds.line("alice", "r1", "r2", "bob", memories=4)
+    document = worlds.line("alice", "r1", "r2", "bob", memories=4) | {"route": []}
     document["link"][2]["memories"] = 1
-    document["route"] = [{"a": "alice", "b": "bob", "lanes": 2}]
     world = worlds.read(document)
+    ask(world, Demand(("alice", "r1", "r2", "bob"), lanes=2))
     when_refused: list[dict[str, int]] = []
     world.network.history.observe("refused", lambda _: when_refused.append(reserved(world)))
     outcome = world.network.run(for_ns=2 * S)
@@ -100,8 +105,8 @@ def test_a_refusal_in_the_middle_names_node_and_reason_and_gives_everything_back
 def test_what_a_refused_request_gave_back_serves_another(worlds: SimpleNamespace) -> None:
     document = worlds.line("alice", "r1", "r2", "bob", memories=2)
     document["link"][2]["memories"] = 1
-    document["route"] = [{"a": "alice", "b": "bob", "lanes": 2}, {"a": "alice", "b": "bob", "lanes": 1}]
-    world = worlds.read(document)
+    world = worlds.read(document)  # whose route takes one lane
+    ask(world, Demand(("alice", "r1", "r2", "bob"), lanes=2), first=True)
     outcome = world.network.run(for_ns=S // 5)
     assert refusals(world)
     assert world.monitor.routes["alice", "bob"].delivered > 100
@@ -114,7 +119,7 @@ def test_nodes_refuse_to_be_what_they_cannot_be(worlds: SimpleNamespace) -> None
         "link": [{"a": "a", "b": "b", "length_km": 1}, {"a": "b", "b": "c", "length_km": 1}],
     }
     world = worlds.read(document)
-    world.network.actors["a"].demands.append(Demand(("a", "b", "c")))
+    ask(world, Demand(("a", "b", "c")))
     outcome = world.network.run(for_ns=MS)
     assert refusals(world)[0][1:] == ("b", "this node cannot swap")
     assert outcome.leaks == {}
@@ -166,12 +171,8 @@ def test_a_hub_shares_one_bank_between_its_ports(worlds: SimpleNamespace) -> Non
 
 
 def test_a_bank_of_one_position_cannot_serve_both_sides_of_a_circuit(worlds: SimpleNamespace) -> None:
-    world = worlds.read(
-        {
-            "star": [{"name": "city", "end_nodes": 2, "hub_memories": 1, "length_km": 2}],
-            "route": [{"a": "city-1", "b": "city-2"}],
-        }
-    )
+    world = worlds.read({"star": [{"name": "city", "end_nodes": 2, "hub_memories": 1, "length_km": 2}]})
+    ask(world, Demand(("city-1", "city", "city-2")))
     outcome = world.network.run(for_ns=MS)
     assert refusals(world)[0][1:] == ("city", "no free memory towards city-1")
     assert outcome.leaks == {}

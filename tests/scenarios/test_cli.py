@@ -67,7 +67,7 @@ def test_lists_and_checks_and_schema_are_for_people_and_for_scripts(qie: Callabl
     assert "berlin-frankfurt" in qie("scenarios").stdout
     listed = json.loads(qie("scenarios", "--json").stdout)["scenarios"]
     assert {"berlin-frankfurt", "chain", "metro"} <= {entry["name"] for entry in listed}
-    assert "chain is right: 5 nodes, 4 links, 1 demands" in qie("check", "chain").stdout
+    assert "chain is right: 5 nodes, 4 links, 1 demand" in qie("check", "chain").stdout
     assert json.loads(qie("check", "chain", "--json").stdout)["errors"] == []
     assert json.loads(qie("check", "nowhere", "--json").stdout)["errors"]
     assert "length_km" in json.loads(qie("schema").stdout)["$defs"]["Link"]["properties"]

@@ -450,7 +450,7 @@ def test_an_actor_that_crashes_in_every_life_does_not_keep_the_end_from_coming()
     network = network_of(bob := Worker("bob", run=fail_later), restart_after_ns=70)
     assert network.run(for_ns=70_070).leaks == {}
     assert network.timeline.now_ns <= 70_070 + MS
-    assert 500 <= bob.incarnation <= 502
+    assert 502 <= bob.incarnation <= 503  # one more life at most
 
 
 # -- watchers ------------------------------------------------------------------------------------------------------

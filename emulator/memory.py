@@ -171,6 +171,10 @@ class QuantumMemory:
         self._device.open(qubit.id, self._banks[bank].noise)
         return qubit
 
+    def holds(self, qubit: Qubit) -> bool:
+        """Return whether a qubit's position is still in use by it."""
+        return qubit.id in self._qubits
+
     def free(self, qubit: Qubit) -> None:
         """End the use of a position; a qubit still in it is lost."""
         del self._qubits[qubit.id]

@@ -1,17 +1,31 @@
-"""The nodes of the network and their control stack."""
+"""The nodes of the network, their control stack, and the programs that run on them."""
 
-from .end import Demand, EndNode, PhotonicClient, ProcessingNode
-from .node import Circuit, NodePhysics, QuantumNode
+from .circuit import Circuit
+from .delivery import CircuitClosedError, CircuitRefusedError, Pair
+from .end import Demand, EndNode
+from .node import QuantumNode
+from .photonic import PhotonicClient
+from .physics import NodePhysics
+from .processing import ProcessingNode
+from .programs import CircuitEnd, Program, ProgramNode, Programs, Socket
 from .repeater import Hub, Repeater
 
 __all__ = [
     "Circuit",
+    "CircuitClosedError",
+    "CircuitEnd",
+    "CircuitRefusedError",
     "Demand",
     "EndNode",
     "Hub",
     "NodePhysics",
+    "Pair",
     "PhotonicClient",
     "ProcessingNode",
+    "Program",
+    "ProgramNode",
+    "Programs",
     "QuantumNode",
     "Repeater",
+    "Socket",
 ]

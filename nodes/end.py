@@ -1,19 +1,28 @@
-"""End nodes: where circuits begin and end. A behaviour asks for each of the node's demands, again and again."""
+"""End nodes: where circuits begin and end, for the demands of a scenario and for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import trio
 
-from emulator import MS, Bank, Gate, Half, MemoryFullError, PairId, Port, QuantumDevice, Qubit
+from emulator import MS, Bank, BellState, Half, PairId, Port, QuantumDevice, Qubit
+from emulator.time import Place
 
+from .circuit import Circuit
 from .circuits import Refuse, Reserve
-from .node import Circuit, NodePhysics, QuantumNode
+from .datagram import Datagram
+from .delivery import CircuitRefusedError, Consumer, Pair
+from .node import QuantumNode
+from .physics import NodePhysics
 
-X_AXIS, Y_AXIS, Z_AXIS = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
-_BASES = {1: X_AXIS, 2: Y_AXIS, 3: Z_AXIS}
+# The path to another end node by its name, from the map that a node was configured with; None: there is none.
+FindPath: TypeAlias = Callable[[str], tuple[str, ...] | None]
+
+_INBOX = 1000  # datagrams that wait for one service; one more is lost
 _BACKOFF_NS = 50 * MS  # mean wait after a refusal; it doubles with each further one
 _LONGEST_BACKOFF_NS = 800 * MS
 
@@ -36,7 +45,7 @@ class Demand:
 
 @dataclass(slots=True)
 class _Request:
-    """A demand being served: events for the behaviour that waits."""
+    """A circuit of this node's own: events for the behaviour that waits."""
 
     demand: Demand
     answered: trio.Event = field(default_factory=trio.Event)
@@ -44,10 +53,19 @@ class _Request:
     closed: trio.Event = field(default_factory=trio.Event)
     refusal: Refuse | None = None
     delivered: int = 0
+    unwanted: bool = False  # whoever asked does not wait for the answer any more
+
+
+@dataclass(slots=True)
+class _Acceptance:
+    """Somebody who waits for a circuit from a peer."""
+
+    consumer: Consumer
+    place: Place = field(default_factory=Place)
 
 
 class EndNode(QuantumNode):
-    """A node where pairs are delivered. It records each and consumes it at once."""
+    """A node where pairs are delivered: to the consumer of their circuit; without one they are consumed at once."""
 
     may_swap = False
 
@@ -62,21 +80,32 @@ class EndNode(QuantumNode):
     ) -> None:
         super().__init__(name, device, banks, ports, physics)
         self.demands = list(demands)
+        self.behaviours: list[Callable[[], Awaitable[None]]] = []
+        self.find_path: FindPath = lambda peer: (self.name, peer) if peer in self.ports else None
         self.refusals = 0
+        self._asked = 0
         self._requests: dict[str, _Request] = {}
+        self._consumers: dict[str, Consumer] = {}
+        self._acceptances: dict[str, deque[_Acceptance]] = {}
+        self._inboxes: dict[tuple[str, str], deque[bytes]] = {}
+        self._listeners: dict[tuple[str, str], Place] = {}
         self._closing = trio.Event()
 
     def begin(self) -> None:
         """Start a life without requests."""
         super().begin()
-        self._requests = {}
+        self._asked = 0
+        for table in (self._requests, self._consumers, self._acceptances, self._inboxes, self._listeners):
+            table.clear()
         self._closing = trio.Event()
 
     async def run(self) -> None:
-        """Ask for every demand."""
+        """Ask for every demand, and behave as the programs of this node do; until the end of the run."""
         async with trio.open_nursery() as nursery:
-            for number, demand in enumerate(self.demands):
-                nursery.start_soon(self._serve, number, demand)
+            for demand in self.demands:
+                nursery.start_soon(self._serve, demand)
+            for behaviour in self.behaviours:
+                nursery.start_soon(self._until_closing, behaviour)
 
     def close(self) -> None:
         """Ask for no more, and let those who wait give back what they have."""
@@ -84,25 +113,57 @@ class EndNode(QuantumNode):
         for request in self._requests.values():
             request.enough.set()
 
-    async def _serve(self, number: int, demand: Demand) -> None:
-        again, backoff_ns = 0, _BACKOFF_NS
-        while not self._closing.is_set():
-            again += 1
-            name = f"{self.name}>{demand.path[-1]}:{self.incarnation}.{number}.{again}"
-            request = self._requests[name] = _Request(demand)
-            self.reserve(Reserve(name, demand.path, demand.lanes, demand.nested, demand.cutoff_ns, 0))
+    async def _until_closing(self, behaviour: Callable[[], Awaitable[None]]) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def end() -> None:
+                await self._closing.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end)
+            await behaviour()
+            nursery.cancel_scope.cancel()
+
+    # -- circuits of this node's own -------------------------------------------------------------------------------
+
+    async def open_circuit(self, demand: Demand, consumer: Consumer | None = None) -> str:
+        """Ask for a circuit along a path; return its name. Raises CircuitRefusedError."""
+        self._asked += 1
+        name = f"{self.name}>{demand.path[-1]}:{self.incarnation}.{self._asked}"
+        request = self._requests[name] = _Request(demand)
+        if consumer is not None:
+            self._consumers[name] = consumer
+        self.reserve(Reserve(name, demand.path, demand.lanes, demand.nested, demand.cutoff_ns, 0))
+        try:
             await request.answered.wait()
-            if request.refusal is None:
-                await request.enough.wait()
-                self.release(self._circuits[name])
-                await request.closed.wait()
-            del self._requests[name]
-            if request.refusal is not None:
+        except trio.Cancelled:
+            request.unwanted = True
+            raise
+        if request.refusal is not None:
+            self._forget_request(name)
+            raise CircuitRefusedError(request.refusal.node, request.refusal.reason)
+        return name
+
+    async def close_circuit(self, name: str) -> None:
+        """Give a circuit back, and wait until everything of it has been given back along the whole path."""
+        if (circuit := self._circuits.get(name)) is not None:  # else a crash has taken it
+            self.release(circuit)
+            await self._requests[name].closed.wait()
+            self._forget_request(name)
+
+    async def _serve(self, demand: Demand) -> None:
+        backoff_ns = _BACKOFF_NS
+        while not self._closing.is_set():
+            try:
+                name = await self.open_circuit(demand)
+            except CircuitRefusedError:
                 self.refusals += 1
                 await self._rest(backoff_ns)
                 backoff_ns = min(2 * backoff_ns, _LONGEST_BACKOFF_NS)
             else:
                 backoff_ns = _BACKOFF_NS
+                await self._requests[name].enough.wait()
+                await self.close_circuit(name)
                 if demand.pause_ns:
                     await self._rest(demand.pause_ns)
 
@@ -119,32 +180,75 @@ class EndNode(QuantumNode):
         request.answered.set()
         if refusal is not None:
             self.record("refused", circuit, refusal.node, refusal.reason)
+            if request.unwanted:
+                self._forget_request(circuit)
+        elif request.unwanted:
+            self.release(self._circuits[circuit])
         elif self._closing.is_set():
             request.enough.set()
 
     def closed(self, circuit: str) -> None:
         """Take the news that a circuit is gone."""
-        self._requests[circuit].closed.set()
+        request = self._requests[circuit]
+        request.closed.set()
+        if request.unwanted:
+            self._forget_request(circuit)
+
+    def _forget_request(self, name: str) -> None:
+        del self._requests[name]
+        self._consumers.pop(name, None)
+
+    # -- circuits of others ----------------------------------------------------------------------------------------
+
+    async def accept_circuit(self, peer: str, consumer: Consumer) -> None:
+        """Wait for a circuit from a peer whose pairs nobody consumes yet."""
+        for circuit in self._circuits.values():
+            waits = circuit.role is not None and not circuit.closing and circuit.name not in self._consumers
+            if circuit.is_tail and circuit.path[0] == peer and waits:
+                self._consumers[circuit.name] = consumer
+                return
+        acceptance = _Acceptance(consumer)
+        queue = self._acceptances.setdefault(peer, deque())
+        queue.append(acceptance)
+        try:
+            await acceptance.place.park()
+        except trio.Cancelled:
+            queue.remove(acceptance)
+            raise
+
+    def activated(self, circuit: Circuit) -> None:
+        """Give a circuit from a peer to whoever waits for one."""
+        queue = self._acceptances.get(circuit.path[0])
+        if circuit.is_tail and queue:
+            acceptance = queue.popleft()
+            self._consumers[circuit.name] = acceptance.consumer
+            acceptance.place.wake()
+
+    def closing(self, circuit: Circuit) -> None:
+        """Tell the consumer that no more pairs will come."""
+        consumer = self._consumers.get(circuit.name)
+        if consumer is not None:
+            consumer.end()
+            if circuit.is_tail:
+                del self._consumers[circuit.name]
+
+    # -- pairs -----------------------------------------------------------------------------------------------------
 
     def deliver(self, circuit: Circuit, half: Half, far: PairId, bell: int) -> None:
-        """Take an end-to-end pair."""
-        head, tail = (half.pair, far) if circuit.is_head else (far, half.pair)
+        """Take an end-to-end pair: record it, and hand it to the consumer."""
+        name = (half.pair, far) if circuit.is_head else (far, half.pair)
         waited_ns = self.now_ns - circuit.waiting_since_ns
         circuit.waiting_since_ns = self.now_ns
         self.settle(circuit, half)
-        self.record(
-            "pair",
-            circuit.path[0],
-            circuit.path[-1],
-            0 if circuit.is_head else 1,
-            head,
-            tail,
-            bell,
-            waited_ns,
-            self.now_ns - half.emitted_ns,
-            *self.evidence(half),
-        )
-        if half.qubit is not None:
+        age_ns = self.now_ns - half.emitted_ns
+        evidence = self.evidence(half)
+        end = 0 if circuit.is_head else 1
+        self.record("pair", circuit.path[0], circuit.path[-1], end, *name, bell, waited_ns, age_ns, *evidence)
+        consumer = None if circuit.closing else self._consumers.get(circuit.name)
+        if consumer is not None:
+            basis, outcome = (-evidence[0], evidence[1]) if half.qubit is None else (0, 0)
+            consumer.put(Pair(name, BellState(bell), age_ns, half.qubit, basis, outcome))
+        elif half.qubit is not None:
             self.memory.free(half.qubit)
         self.refill(circuit)
         request = self._requests.get(circuit.name)
@@ -153,122 +257,35 @@ class EndNode(QuantumNode):
             if request.delivered == request.demand.pairs:
                 request.enough.set()
 
+    def give_back(self, qubit: Qubit) -> None:
+        """Free the qubit of a pair; its memory position serves the circuit again."""
+        self.memory.free(qubit)
+        circuit = self._circuits.get(qubit.owner[0])
+        if circuit is not None:
+            self.refill(circuit)
+            self._finish_release(circuit)
+
     def evidence(self, half: Half) -> tuple[int, int]:
         """Return what the record says of this half: the position and generation of its qubit."""
         assert half.qubit is not None
         return half.qubit.id[1:]
 
+    # -- classical messages of programs ----------------------------------------------------------------------------
 
-class ProcessingNode(EndNode):
-    """An end node with a quantum processor: qubits, gates, measurements along any axis, all with their noise.
+    def receive_datagram(self, message: Datagram) -> None:
+        """Keep a message for the program that asks for it, or wake it."""
+        key = (message.path[0], message.service)
+        inbox = self._inboxes.setdefault(key, deque())
+        if len(inbox) >= _INBOX:
+            self.strays += 1
+            return
+        inbox.append(message.payload)
+        if (listener := self._listeners.get(key)) is not None:
+            listener.wake()
 
-    Local qubits live in the bank "processor". Operations take their time and are applied at its end.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        device: QuantumDevice,
-        banks: Mapping[str, Bank],
-        ports: Sequence[Port],
-        physics: NodePhysics | None = None,
-        demands: Sequence[Demand] = (),
-    ) -> None:
-        banks = dict(banks)
-        banks.setdefault("processor", Bank(0))
-        super().__init__(name, device, banks, ports, physics, demands)
-
-    async def allocate(self) -> Qubit:
-        """Prepare a qubit in |0>; raises MemoryFullError if the processor has no position left."""
-        owner = ("program", self.name)
-        if not self.memory.reserve("processor", owner, 1):
-            raise MemoryFullError(f"{self.name}: all positions of the processor are in use")
-        qubit = self.memory.take("processor", owner)
-        await self.operate(self.physics.one_qubit_ns, lambda: self._device.new_qubit(qubit.id, self.now_ns))
-        return qubit
-
-    async def apply(self, gate: Gate, *qubits: Qubit) -> None:
-        """Apply a gate, with the noise and duration of this hardware."""
-        physics = self.physics
-        one = gate.qubits == 1
-        noisy = gate.depolarised(physics.one_qubit_depolarising if one else physics.two_qubit_depolarising)
-        ids = [qubit.id for qubit in qubits]
-        await self.operate(
-            physics.one_qubit_ns if one else physics.two_qubit_ns,
-            lambda: self._device.gate(noisy, *ids, time_ns=self.now_ns),
-        )
-
-    async def measure(self, qubit: Qubit, direction: tuple[float, float, float] = Z_AXIS) -> int | None:
-        """Measure a qubit along a Bloch vector and free its position; None: the read-out gave no answer."""
-        random = self.random("measure")
-        u = (random.uniform(), random.uniform())
-        outcome = await self.operate(
-            self.physics.readout_ns,
-            lambda: self._device.measure(qubit.id, self.now_ns, u=u, direction=direction, readout=self.physics.readout),
-        )
-        self.discard(qubit)
-        return outcome
-
-    def discard(self, qubit: Qubit) -> None:
-        """Free a local qubit."""
-        self.memory.free(qubit)
-        self.memory.unreserve("processor", qubit.owner, 1)
-
-
-class PhotonicClient(EndNode):
-    """A low-cost end node without memory: its photons are measured at once, in a random basis.
-
-    It sends photons prepared in a random basis and bit, which is the same as measuring one of two entangled photons
-    at once; the herald tells it which of them counted.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        device: QuantumDevice,
-        banks: Mapping[str, Bank],
-        ports: Sequence[Port],
-        physics: NodePhysics | None = None,
-        demands: Sequence[Demand] = (),
-    ) -> None:
-        super().__init__(name, device, banks, ports, physics, demands)
-        self._outcomes: dict[PairId, tuple[int, int]] = {}
-
-    def begin(self) -> None:
-        """Start a life without outcomes."""
-        super().begin()
-        self._outcomes = {}
-
-    def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
-        """Measure at once, keep the outcome."""
-        qubit, half.qubit = half.qubit, None
-        assert qubit is not None
-        random = self.random("measure")
-        basis = 1 + random.below(3)
-        outcome = self._device.measure(
-            qubit.id,
-            half.emitted_ns,
-            u=(random.uniform(), random.uniform()),
-            direction=_BASES[basis],
-            readout=self.physics.readout,
-        )
-        self.memory.free(qubit)
-        if outcome is not None:
-            self._outcomes[half.pair] = (basis, outcome)
-        super().take_half(circuit, port, half)
-        self.refill(circuit)
-
-    def deliver(self, circuit: Circuit, half: Half, far: PairId, bell: int) -> None:
-        """Take an end-to-end pair, of which the outcome is known already."""
-        super().deliver(circuit, half, far, bell)
-        self._outcomes.pop(half.pair, None)
-
-    def forget(self, circuit: Circuit, half: Half) -> None:
-        """Give up a half, and its outcome."""
-        super().forget(circuit, half)
-        self._outcomes.pop(half.pair, None)
-
-    def evidence(self, half: Half) -> tuple[int, int]:
-        """Return the negative basis (1 X, 2 Y, 3 Z; 0: the detector gave no answer) and the outcome."""
-        basis, outcome = self._outcomes.get(half.pair, (0, 0))
-        return -basis, outcome
+    async def take_datagram(self, peer: str, service: str) -> bytes:
+        """Wait for the next message from a peer's program for a service; one task at a time may wait for each."""
+        key = (peer, service)
+        while not self._inboxes.get(key):
+            await self._listeners.setdefault(key, Place()).park()
+        return self._inboxes[key].popleft()

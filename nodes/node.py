@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from emulator import (
     Actor,
     Bank,
     Begin,
-    BellMeasurement,
     Envelope,
     Half,
     Handler,
@@ -20,12 +18,11 @@ from emulator import (
     Port,
     QuantumDevice,
     QuantumMemory,
-    Readout,
     Stopped,
     TimedOut,
 )
-from emulator.time import Alarm
 
+from .circuit import Circuit
 from .circuits import (
     EAST,
     WEST,
@@ -41,64 +38,10 @@ from .circuits import (
     SwapRole,
     Track,
 )
+from .datagram import Datagram
+from .physics import NodePhysics
 
 _HOP_MARGIN_NS = 1_000  # per hop, so that a Confirm is there before the start even if it had to queue
-
-
-@dataclass(frozen=True, slots=True)
-class NodePhysics:
-    """What a node's hardware does to its qubits.
-
-    bsm, bsm_ns: its Bell-state measurement; readout, readout_ns: of one qubit; one_qubit_..., two_qubit_...: duration
-    and depolarising probability of a gate; attempts_1_over_e: after how many attempts
-    beside it a stored qubit has lost its coherence to 1/e (inf: they do not disturb it); retrieval_efficiency,
-    retrieval_decay_s: what an absorptive memory gives back, at first and after how long 1/e of it.
-    """
-
-    bsm: BellMeasurement = BellMeasurement()  # noqa: RUF009  (frozen)
-    bsm_ns: int = 1
-    readout: Readout = Readout()  # noqa: RUF009
-    readout_ns: int = 1
-    one_qubit_ns: int = 1
-    one_qubit_depolarising: float = 0.0
-    two_qubit_ns: int = 1
-    two_qubit_depolarising: float = 0.0
-    attempts_1_over_e: float = math.inf
-    retrieval_efficiency: float = 1.0
-    retrieval_decay_s: float = math.inf
-
-    def retrieval(self, stored_ns: int) -> float:
-        """Return the probability that a memory gives its excitation back after a time of storage."""
-        return self.retrieval_efficiency * math.exp(-stored_ns * 1e-9 / self.retrieval_decay_s)
-
-
-@dataclass(slots=True, eq=False)
-class Circuit:
-    """What a node knows of a circuit through it. `role` is there while the circuit is active."""
-
-    name: str
-    path: tuple[str, ...]
-    index: int
-    cutoff_ns: int
-    order: SwapOrder
-    ports: tuple[Port | None, Port | None]  # to the west and to the east
-    role: SwapRole | EndRole | None = None
-    closing: bool = False
-    downstream_released: bool = False
-    waiting_since_ns: int = 0
-    cutoff: Alarm | None = None  # for the oldest half that waits
-    cutoff_due_ns: int = 0
-    marks: dict[PairId, int] = field(default_factory=dict)  # attempts made when each half was stored
-
-    @property
-    def is_head(self) -> bool:
-        """Return whether this node is the head-end."""
-        return self.index == 0
-
-    @property
-    def is_tail(self) -> bool:
-        """Return whether this node is the tail-end."""
-        return self.index == len(self.path) - 1
 
 
 class QuantumNode(Actor):
@@ -143,6 +86,7 @@ class QuantumNode(Actor):
             Track: self.on_word,
             Expire: self.on_word,
             Extended: self.on_extended,
+            Datagram: self.on_datagram,
         }
 
     def begin(self) -> None:
@@ -314,7 +258,14 @@ class QuantumNode(Actor):
             circuit.role = EndRole(circuit.name, EAST if circuit.is_head else WEST, actions)
         else:
             circuit.role = SwapRole(circuit.name, circuit.index, circuit.order, actions)
+        self.activated(circuit)
         self.refill(circuit)
+
+    def activated(self, circuit: Circuit) -> None:
+        """Take the news that a circuit of this node has become active."""
+
+    def closing(self, circuit: Circuit) -> None:
+        """Take the news that the tear-down of a circuit has begun."""
 
     def refill(self, circuit: Circuit) -> None:
         """Offer all spare memory of an active circuit to its links."""
@@ -333,6 +284,7 @@ class QuantumNode(Actor):
     def release(self, circuit: Circuit) -> None:
         """Begin to give everything of a circuit back; at the head-end, of the whole path."""
         circuit.closing = True
+        self.closing(circuit)
         if circuit.role is not None:
             circuit.role.stop()
         for port in circuit.ports:
@@ -370,6 +322,24 @@ class QuantumNode(Actor):
             self.send(west.peer, Released(circuit.name))
         else:
             self.closed(circuit.name)
+
+    # -- classical messages of programs ----------------------------------------------------------------------------
+
+    def on_datagram(self, message: Datagram, envelope: Envelope) -> None:
+        """Pass a message of a program on, or take it."""
+        if message.hop == len(message.path) - 1:
+            self.receive_datagram(message)
+        else:
+            self.send_datagram(message)
+
+    def send_datagram(self, message: Datagram) -> None:
+        """Send a message of a program to the next node of its path."""
+        hop = message.hop + 1
+        self.send(message.path[hop], Datagram(message.path, hop, message.service, message.payload))
+
+    def receive_datagram(self, message: Datagram) -> None:
+        """Take a message for this node; a node without programs has no use for it."""
+        self.strays += 1
 
     # -- pairs -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from emulator import Bank, Port, QuantumDevice
 
-from .node import NodePhysics, QuantumNode
+from .node import QuantumNode
+from .physics import NodePhysics
 
 
 class Repeater(QuantumNode):

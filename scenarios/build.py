@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 from emulator import MS, PERFECT, US, Bank, Network, Port, S
 from links import AbstractLink, Arm, DoubleClick, Fibre, HeraldedStateModel, HeraldingStation, PairSource, SingleClick
-from nodes import Demand, EndNode, Hub, PhotonicClient, ProcessingNode, QuantumNode, Repeater
+from nodes import (
+    Demand,
+    EndNode,
+    Hub,
+    PhotonicClient,
+    ProcessingNode,
+    Program,
+    Programs,
+    QuantumNode,
+    Repeater,
+)
 from nodes.hardware import Profile
 
 from .expand import Plan, ScenarioError
 from .monitor import Monitor
+from .paths import Topology
 from .schema import Link, Node, Route, Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A network ready to run, who watches it, and the demands on it."""
+    """A network ready to run, who watches it, the demands on it, and the programs of its end nodes."""
 
     network: Network
     monitor: Monitor
     routes: tuple[tuple[str, str], ...]
+    programs: Programs
+
+    def install(self, name: str, program: Program) -> None:
+        """Let an end node run a program. Raises LookupError if there is no such end node."""
+        node = self.network.actors.get(name)
+        if not isinstance(node, EndNode):
+            what = "there is no node of that name" if node is None else "it is no end node"
+            raise LookupError(f"no program can run on {name!r}: {what}")  # noqa: TRY004  (a name is wrong, not a type)
+        self.programs.install(node, program)
 
 
 def build(
@@ -31,13 +52,16 @@ def build(
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
     monitor = Monitor(network.engine, network.history, routes)
+    topology = Topology(plan.nodes, plan.links)
     for node in plan.nodes.values():
         actor = _node(scenario, plan, node, network)
+        if isinstance(actor, EndNode):
+            actor.find_path = partial(topology.path, node.name)
         restart_ns = None if node.restart_after_s is None else round(node.restart_after_s * S)
         network.add(actor, restart_after_ns=restart_ns)
     for number, link in enumerate(plan.links):
         _join(scenario, plan, link, number, network)
-    return World(network, monitor, routes)
+    return World(network, monitor, routes, Programs())
 
 
 def station_name(link: Link) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from nodes.hardware import Profile, load
 
+from .paths import Topology
 from .schema import Chain, Kind, Link, Node, Route, Scenario, Star
 
 _LINK_KEYS = (
@@ -210,10 +210,7 @@ def _demands(
     links: list[Link],
     errors: list[tuple[tuple[str | int, ...], str]],
 ) -> Iterator[tuple[Route, tuple[str, ...]]]:
-    neighbours: dict[str, dict[str, float]] = {name: {} for name in nodes}
-    for link in links:
-        if link.a in nodes and link.b in nodes:
-            neighbours[link.a][link.b] = neighbours[link.b][link.a] = link.length_km
+    topology = Topology(nodes, links)
     for k, route in enumerate(scenario.route):
         ends = list(_match(route, nodes))
         if not ends:
@@ -221,7 +218,7 @@ def _demands(
             errors.append((("route", k), f"no end nodes match {missing!r}{_nearest(missing, nodes)}"))
         for a, b in ends:
             end_errors = [n for n in (a, b) if nodes[n].kind in ("hub", "repeater")]
-            path = _shortest_path(neighbours, nodes, a, b)
+            path = topology.path(a, b)
             if end_errors:
                 errors.append((("route", k), f"{end_errors[0]!r} is a {nodes[end_errors[0]].kind}, not an end node"))
             elif path is None:
@@ -242,25 +239,3 @@ def _match(route: Route, nodes: dict[str, Node]) -> Iterator[tuple[str, str]]:
         yield from zip(a[::2], a[1::2], strict=False)
     else:
         yield from zip(a, b, strict=False)
-
-
-def _shortest_path(
-    neighbours: dict[str, dict[str, float]], nodes: dict[str, Node], a: str, b: str
-) -> tuple[str, ...] | None:
-    """Return the path of least length; only hubs and repeaters can be in between. Ties go to the smaller names."""
-    queue: list[tuple[float, tuple[str, ...]]] = [(0.0, (a,))]
-    seen: set[str] = set()
-    while queue:
-        length_km, path = heapq.heappop(queue)
-        last = path[-1]
-        if last == b:
-            return path
-        if last in seen:
-            continue
-        seen.add(last)
-        if last != a and nodes[last].kind not in ("hub", "repeater"):
-            continue
-        for neighbour, km in neighbours[last].items():
-            if neighbour not in seen:
-                heapq.heappush(queue, (length_km + km, (*path, neighbour)))
-    return None

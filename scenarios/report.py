@@ -33,7 +33,8 @@ class Run:
         found = list(self.world.monitor.violations)
         if unmatched and not self.outcome.interrupted:
             found.append(f"{unmatched} pairs were delivered at one end only")
-        return found
+        failures = self.world.programs.failures
+        return found + [f"a program on {node} failed: {type(error).__name__}: {error}" for node, error in failures]
 
     @property
     def good(self) -> bool:

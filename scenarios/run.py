@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
+
+from nodes import Program
 
 from .build import World, build
 from .display import Lines, Table, attach
@@ -16,6 +18,33 @@ from .report import Run
 from .schema import Scenario
 
 Show = Literal["auto", "nothing"]
+
+
+def run_programs(
+    name: str,
+    programs: Mapping[str, Program],
+    *,
+    for_s: float = 20.0,
+    rate: float = math.inf,
+    seed: int = 0,
+    settings: Iterable[str] = (),
+    demands: bool = False,
+) -> Run:
+    """Run programs on end nodes of a scenario (by the nodes' names), without its own demands unless they are wanted.
+
+    Raises InputError. Errors of programs are among the violations of the result, and in `world.programs.failures`.
+    """
+    if not demands:
+        settings = (*settings, "route=[]")
+    scenario, _, world = prepare(name, settings, seed=seed, rate=rate)
+    try:
+        for node, program in programs.items():
+            world.install(node, program)
+    except LookupError as error:
+        raise InputError([f"{name}: {error.args[0]}"]) from None
+    start = time.perf_counter()
+    outcome = world.network.run(for_ns=round(for_s * 1e9))
+    return Run(scenario.name, seed, rate, world, outcome, time.perf_counter() - start)
 
 
 def prepare(

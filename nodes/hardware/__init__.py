@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from emulator import BellMeasurement, MemoryNoise, Readout
-from nodes.node import NodePhysics
+from nodes.physics import NodePhysics
 
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Duration: TypeAlias = Annotated[float, Field(gt=0)]

@@ -191,6 +191,22 @@ def test_the_end_may_come_at_any_moment_of_a_circuits_life(worlds: SimpleNamespa
         assert state == ({}, [], 0, 0), f"ended at {for_ns} ns"
 
 
+def test_words_that_come_behind_the_release_are_waited_for(worlds: SimpleNamespace) -> None:
+    # The repeater keeps its halves for long, and hears from the tail-end that all is given back when the head-end's
+    # words are still on the long way: they must find the circuit.
+    document = worlds.line("alice", "r", "bob")
+    document["link"][0]["length_km"] = 40
+    document["link"][1] |= {"length_km": 0.2, "success_probability": 0.001}
+    waited = 0
+    for for_ns in range(500 * US, 1500 * US, 9_973):
+        world = worlds.read(document, seed=for_ns)
+        outcome = world.network.run(for_ns=for_ns)
+        assert (outcome.leaks, worlds.strays_of(world)) == ({}, 0), f"ended at {for_ns} ns"
+        kinds = [kind_of(r) for r in worlds.records_of(world) if r.actor == "r"]
+        waited += "Track" in kinds[kinds.index("Released") :]
+    assert waited > 10
+
+
 @pytest.mark.parametrize("order", ["asap", "nested"])
 @pytest.mark.parametrize("lengths_km", [(10, 10, 10), (40, 0.2, 0.2), (0.2, 0.2, 40)])
 def test_tear_down_after_tear_down_crosses_heralds_and_words_and_leaks_nothing(

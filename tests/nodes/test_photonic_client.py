@@ -18,6 +18,8 @@ def network(worlds: SimpleNamespace, head: str, tail: str, between: int, **optio
     document = worlds.line(*names, length_km=4, success_probability=0.5, memories=2)
     kinds = [head, *["hub"] * between, tail]
     document["node"] = [{"name": n, "kind": k, "hardware": "ideal"} for n, k in zip(names, kinds, strict=True)]
+    for end in (document["node"][0], document["node"][-1]):
+        end["override"] = options.pop("override", {})
     document["route"][0] |= {"lanes": 2, "order": options.pop("order", "asap")}
     return worlds.read(document, **options)
 
@@ -101,7 +103,9 @@ def test_a_client_holds_nothing_but_the_photons_under_way(worlds: SimpleNamespac
     def look() -> None:
         for client in clients:
             sessions = [s for port in client.ports.values() for s in port.sessions.values()]
-            assert client.memory.in_use == len(sessions) <= 2
+            active = [c for c in client._circuits.values() if c.role is not None and not c.closing]
+            assert client.memory.in_use == len(sessions)
+            assert not active or len(sessions) == 2, "each lane is at work again at once"
             held = [q for q in world.network.engine.qubits if q[0] == client.name]
             assert {*held} <= {s.qubit.id for s in sessions}
             looked[0] += 1
@@ -115,6 +119,25 @@ def test_a_client_holds_nothing_but_the_photons_under_way(worlds: SimpleNamespac
     assert outcome.leaks == {}
     for client in clients:
         assert client._outcomes == {}
+
+
+def test_a_client_keeps_no_account_of_attempts_beside_what_it_has_measured(worlds: SimpleNamespace) -> None:
+    world = network(worlds, "photonic", "photonic", 1, override={"attempts_1_over_e": 50.0})
+    client = world.network.actors["alice"]
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        for circuit in client._circuits.values():
+            waiting = len(circuit.role.halves) if circuit.role is not None else 0
+            assert len(circuit.marks) == waiting
+            most = max(most, waiting)
+
+    world.network.watch(7 * US, look)
+    outcome = world.network.run(for_ns=20 * MS)
+    assert most > 0
+    assert errors(rounds(worlds, world)) == 0
+    assert (outcome.leaks, world.monitor.violations) == ({}, [])
 
 
 def test_outcomes_of_halves_that_expire_are_forgotten(worlds: SimpleNamespace) -> None:

@@ -1,0 +1,48 @@
+"""What a program gets: pairs, and the errors that it may see instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from emulator import BellState, PairId, Qubit
+
+
+class CircuitRefusedError(RuntimeError):
+    """A circuit could not be had: which node refused, and why."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node} refused: {reason}")
+        self.node = node
+        self.reason = reason
+
+
+class CircuitClosedError(RuntimeError):
+    """A pair is awaited from a circuit that is being torn down."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """A delivered Bell pair.
+
+    name: the same at both ends; bell: which Bell state it is, from messages alone; age_ns: since its photon left this
+    node; qubit: this node's half, or None at a photonic client, which has measured `outcome` in `basis` (1 X, 2 Y, 3 Z;
+    0: its detector gave no answer).
+    """
+
+    name: tuple[PairId, PairId]
+    bell: BellState
+    age_ns: int
+    qubit: Qubit | None
+    basis: int = 0
+    outcome: int = 0
+
+
+class Consumer(Protocol):
+    """Whoever takes the pairs of a circuit at one of its ends."""
+
+    def put(self, pair: Pair) -> None:
+        """Take a pair; its qubit has to be given back to the node some time."""
+
+    def end(self) -> None:
+        """Take the news that no more pairs will come."""

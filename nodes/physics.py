@@ -1,0 +1,35 @@
+"""What a node's hardware does to its qubits, in numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from emulator import BellMeasurement, Readout
+
+
+@dataclass(frozen=True, slots=True)
+class NodePhysics:
+    """What a node's hardware does to its qubits.
+
+    bsm, bsm_ns: its Bell-state measurement; readout, readout_ns: of one qubit; one_qubit_..., two_qubit_...: duration
+    and depolarising probability of a gate; attempts_1_over_e: after how many attempts
+    beside it a stored qubit has lost its coherence to 1/e (inf: they do not disturb it); retrieval_efficiency,
+    retrieval_decay_s: what an absorptive memory gives back, at first and after how long 1/e of it.
+    """
+
+    bsm: BellMeasurement = BellMeasurement()  # noqa: RUF009  (frozen)
+    bsm_ns: int = 1
+    readout: Readout = Readout()  # noqa: RUF009
+    readout_ns: int = 1
+    one_qubit_ns: int = 1
+    one_qubit_depolarising: float = 0.0
+    two_qubit_ns: int = 1
+    two_qubit_depolarising: float = 0.0
+    attempts_1_over_e: float = math.inf
+    retrieval_efficiency: float = 1.0
+    retrieval_decay_s: float = math.inf
+
+    def retrieval(self, stored_ns: int) -> float:
+        """Return the probability that a memory gives its excitation back after a time of storage."""
+        return self.retrieval_efficiency * math.exp(-stored_ns * 1e-9 / self.retrieval_decay_s)

@@ -1,0 +1,250 @@
+"""Node programs: an application at an end node is an `async` function that gets its node.
+
+    async def alice(node):
+        async with node.circuit(to="bob") as circuit:
+            pair = await circuit.pair()
+            await node.correct(pair)                    # to Phi+
+            print(await node.measure(pair.qubit))
+
+    async def bob(node):
+        async with node.accept("alice") as circuit:
+            pair = await circuit.pair()
+            print(await node.measure(pair.qubit))
+
+A program knows what it measured and what it was told. It waits in emulated time (`trio.sleep` and all of trio work),
+and its random numbers come from a stream of its own. What it still holds when it ends is taken back, and recorded. A
+program that raises ends alone: the error is recorded, and kept in `failures`; its node and everybody else go on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeAlias
+
+import trio
+
+from emulator import Gate, Qubit, RandomStream
+from emulator.time import Place
+
+from .datagram import Datagram
+from .delivery import CircuitClosedError, CircuitRefusedError, Pair
+from .end import Demand, EndNode
+from .processing import Z_AXIS, ProcessingNode
+
+
+class CircuitEnd:
+    """A program's end of a circuit: `await circuit.pair()` gives its pairs in the order in which they came."""
+
+    def __init__(self, node: EndNode, held: set[Qubit]) -> None:
+        self._node = node
+        self._held = held
+        self._pairs: deque[Pair] = deque()
+        self._taken: set[Qubit] = set()
+        self._place = Place()
+        self._ended = False
+
+    async def pair(self) -> Pair:
+        """Wait for the next pair. Raises CircuitClosedError once the circuit is being torn down."""
+        while not self._pairs:
+            if self._ended:
+                raise CircuitClosedError(f"{self._node.name}: the circuit is closed")
+            await self._place.park()
+        pair = self._pairs.popleft()
+        if pair.qubit is not None:
+            self._held.add(pair.qubit)
+            self._taken.add(pair.qubit)
+        return pair
+
+    def put(self, pair: Pair) -> None:
+        """Take a pair from the node."""
+        self._pairs.append(pair)
+        self._place.wake()
+
+    def end(self) -> None:
+        """Give back the pairs that nobody has asked for."""
+        self._ended = True
+        for pair in self._pairs:
+            if pair.qubit is not None and self._node.memory.holds(pair.qubit):  # else a crash has freed it
+                self._node.give_back(pair.qubit)
+        self._pairs.clear()
+        self._place.wake()
+
+    def abandon(self) -> int:
+        """End, and give back the qubits of this circuit that the program still holds; return how many."""
+        self.end()
+        left = self._taken & self._held
+        for qubit in sorted(left, key=lambda q: q.id):
+            self._held.discard(qubit)
+            if self._node.memory.holds(qubit):
+                self._node.give_back(qubit)
+        return len(left)
+
+
+class Socket:
+    """Classical messages to and from the program of one peer, in order, with the latency of all the fibre between."""
+
+    def __init__(self, node: EndNode, path: tuple[str, ...], service: str) -> None:
+        self._node = node
+        self._path = path
+        self._service = service
+
+    def send(self, payload: bytes) -> None:
+        """Send a message; it does not wait."""
+        self._node.send_datagram(Datagram(self._path, 0, self._service, payload))
+
+    async def receive(self) -> bytes:
+        """Wait for the next message."""
+        return await self._node.take_datagram(self._path[-1], self._service)
+
+
+class ProgramNode:
+    """An end node as one of its programs sees it."""
+
+    def __init__(self, node: EndNode, number: int) -> None:
+        self._node = node
+        self._number = number
+        self._held: set[Qubit] = set()
+
+    @property
+    def name(self) -> str:
+        """Return the node's name."""
+        return self._node.name
+
+    @property
+    def now_ns(self) -> int:
+        """Return the emulated time."""
+        return self._node.now_ns
+
+    @property
+    def random(self) -> RandomStream:
+        """Return the random stream of this program."""
+        return self._node.random(f"program {self._number}")
+
+    @asynccontextmanager
+    async def circuit(
+        self, to: str, *, lanes: int = 1, nested: bool = False, cutoff_s: float | None = None
+    ) -> AsyncIterator[CircuitEnd]:
+        """Reserve a circuit to another end node for the length of the block.
+
+        lanes: memory positions on each link; nested: swap in nested order; cutoff_s: intermediate nodes discard what
+        waited longer. Raises CircuitRefusedError, also if there is no path. Qubits of its pairs that are still held at
+        the end of the block are taken back.
+        """
+        cutoff_ns = 0 if cutoff_s is None else round(cutoff_s * 1e9)
+        demand = Demand(self._path(to), lanes, nested=nested, cutoff_ns=cutoff_ns)
+        end = CircuitEnd(self._node, self._held)
+        name = await self._node.open_circuit(demand, end)
+        try:
+            yield end
+        finally:
+            self._reclaim(end)
+            with trio.CancelScope(shield=True):  # a circuit must not be left behind; it takes a few round trips
+                await self._node.close_circuit(name)
+
+    @asynccontextmanager
+    async def accept(self, peer: str) -> AsyncIterator[CircuitEnd]:
+        """Wait for a circuit from a peer, and be its other end for the length of the block."""
+        end = CircuitEnd(self._node, self._held)
+        await self._node.accept_circuit(peer, end)
+        try:
+            yield end
+        finally:
+            self._reclaim(end)
+
+    def socket(self, peer: str, service: str = "") -> Socket:
+        """Return a socket to the program of another end node. Raises CircuitRefusedError if there is no path."""
+        return Socket(self._node, self._path(peer), service)
+
+    async def allocate(self) -> Qubit:
+        """Prepare a local qubit in |0>; raises MemoryFullError if the processor is full."""
+        qubit = await self._processor().allocate()
+        self._held.add(qubit)
+        return qubit
+
+    async def apply(self, gate: Gate, *qubits: Qubit) -> None:
+        """Apply a gate to one or two qubits of this program."""
+        self._own(*qubits)
+        await self._processor().apply(gate, *qubits)
+
+    async def correct(self, pair: Pair) -> None:
+        """Turn a pair into Phi+; one of its two ends does this."""
+        qubit = self._qubit(pair)
+        await self._processor().correct(qubit, pair.bell)
+
+    async def measure(self, qubit: Qubit | None, direction: tuple[float, float, float] = Z_AXIS) -> int | None:
+        """Measure a qubit of this program along a unit Bloch vector, and free it; None: there was no answer."""
+        if qubit is None:
+            raise TypeError(f"{self.name} has no qubit to measure: a photonic client has the outcome already")
+        self._own(qubit)
+        outcome = await self._processor().measure(qubit, direction)
+        self._held.discard(qubit)
+        return outcome
+
+    def discard(self, qubit: Qubit) -> None:
+        """Free a qubit of this program."""
+        self._own(qubit)
+        self._held.discard(qubit)
+        self._processor().discard(qubit)
+
+    def reclaim_all(self) -> None:
+        """Take back whatever the program still holds; called when it has ended."""
+        left = sorted(filter(self._node.memory.holds, self._held), key=lambda q: q.id)
+        for qubit in left:
+            self.discard(qubit)
+        if left:
+            self._node.record("reclaimed", len(left))
+
+    def _path(self, peer: str) -> tuple[str, ...]:
+        path = self._node.find_path(peer) if peer != self.name else None
+        if path is None:
+            raise CircuitRefusedError(self.name, f"there is no path to {peer!r}")
+        return path
+
+    def _processor(self) -> ProcessingNode:
+        if not isinstance(self._node, ProcessingNode):
+            raise TypeError(f"{self.name} is no processing node: it has no qubits to work on")
+        return self._node
+
+    def _qubit(self, pair: Pair) -> Qubit:
+        if pair.qubit is None:
+            raise TypeError(f"{self.name} has no qubit of this pair: a photonic client has measured it")
+        self._own(pair.qubit)
+        return pair.qubit
+
+    def _own(self, *qubits: Qubit) -> None:
+        for qubit in qubits:
+            if qubit not in self._held:
+                raise ValueError(f"{self.name}: this program does not hold {qubit}: measured, discarded or not its own")
+
+    def _reclaim(self, end: CircuitEnd) -> None:
+        left = end.abandon()
+        if left:
+            self._node.record("reclaimed", left)
+
+
+# A program: what it returns is ignored.
+Program: TypeAlias = Callable[[ProgramNode], Awaitable[object]]
+
+
+class Programs:
+    """The programs of a network, and what went wrong in them: (node, error), in the order in which it happened."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, Exception]] = []
+
+    def install(self, node: EndNode, program: Program) -> None:
+        """Let a node run a program from the beginning of each of its lives."""
+        node.behaviours.append(partial(self._run, node, len(node.behaviours), program))
+
+    async def _run(self, node: EndNode, number: int, program: Program) -> None:
+        handle = ProgramNode(node, number)
+        try:
+            await program(handle)
+        except Exception as error:  # noqa: BLE001  (a program's error is its own: the node goes on)
+            node.record("program failed", number, type(error).__name__, str(error))
+            self.failures.append((node.name, error))
+        finally:
+            handle.reclaim_all()

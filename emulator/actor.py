@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
+import outcome
 import trio
 
 from .channel import Channel, Envelope
@@ -202,18 +203,25 @@ class Actor:
     async def operate(self, duration_ns: int, fn: Callable[..., R], *args: Any) -> R:
         """Wait while an operation takes its time; it is applied at the end, by an event of this actor.
 
-        That is how a behaviour acts on quantum states, so that the order of operations is that of the timeline.
+        That is how a behaviour acts on quantum states, so that the order of operations is that of the timeline. What
+        has begun comes to its end: a cancellation takes effect thereafter. An error in `fn` is raised here.
         """
-        cell, place, results = self._cell, Place(), list[R]()
+        cell, place, life = self._cell, Place(), self._cell.incarnation
+        results: list[outcome.Outcome[R]] = []
 
         def finish() -> None:
-            results.append(fn(*args))
+            if cell.alive and cell.incarnation == life:  # else a crash came first, and there is nothing left to act on
+                results.append(outcome.capture(fn, *args))
             place.wake()
 
         rank = cell.rank << RANK_BITS | cell.rank
-        cell.timeline.at(cell.timeline.now_ns + max(1, duration_ns), cell.fire, cell.incarnation, finish, (), rank=rank)
-        await place.park()
-        return results[0]
+        cell.timeline.at(cell.timeline.now_ns + max(1, duration_ns), finish, rank=rank)
+        with trio.CancelScope(shield=True):
+            await place.park()
+        if not results:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise RuntimeError(f"{self.name} crashed during an operation")
+        return results[0].unwrap()
 
     async def receive(self, *kinds: type[Message]) -> Envelope:
         """Wait for a message that no handler takes, of one of the types given."""

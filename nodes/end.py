@@ -184,8 +184,6 @@ class EndNode(QuantumNode):
                 self._forget_request(circuit)
         elif request.unwanted:
             self.release(self._circuits[circuit])
-        elif self._closing.is_set():
-            request.enough.set()
 
     def closed(self, circuit: str) -> None:
         """Take the news that a circuit is gone."""

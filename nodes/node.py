@@ -174,6 +174,9 @@ class QuantumNode(Actor):
         path, index = message.path, message.path.index(self.name)
         last = len(path) - 1
         west = self.ports[path[index - 1]] if index > 0 else None
+        if index < last and path[index + 1] not in self.ports:
+            self._refuse(message.circuit, self.name, f"no link to {path[index + 1]}", west)
+            return
         east = self.ports[path[index + 1]] if index < last else None
         ports = (west, east)
         reason = self._refusal(message, ports)

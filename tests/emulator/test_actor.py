@@ -180,6 +180,21 @@ def test_a_timer_takes_at_least_a_nanosecond(delay_ns: int) -> None:
     assert "alice: a delay of" in str(error.__cause__)
 
 
+def test_an_alarm_rings_once_unless_it_is_cancelled_or_its_life_has_ended() -> None:
+    def begin(alice: Scripted) -> None:
+        cancelled = alice.alarm(70, alice.log.append, "cancelled")
+        alice.after(60, cancelled.cancel)
+        alice.alarm(80, lambda: alice.log.append((alice.incarnation, alice.now_ns)))
+        alice.alarm(0, lambda: alice.log.append((alice.incarnation, alice.now_ns)))
+
+    alice = Scripted("alice", begin)
+    network = Network()
+    network.add(alice, restart_after_ns=5)
+    network.timeline.at(20, network.crash, "alice")
+    network.run(for_ns=MS)
+    assert alice.log == [(1, 1), (2, 26), (2, 105)]
+
+
 # -- operations ----------------------------------------------------------------------------------------------------
 
 

@@ -126,6 +126,13 @@ def test_actors_and_channels_can_be_found_by_name() -> None:
     assert network.channel("alice", "bob") is not network.channel("bob", "alice")
 
 
+def test_actors_begin_in_the_order_of_their_names() -> None:
+    network, begun = network_of(*map(Worker, ["dora", "bob", "carol", "alice"])), list[str]()
+    network.history.observe("begins", lambda record: begun.append(record.actor))
+    network.run(for_ns=10)
+    assert begun == ["alice", "bob", "carol", "dora"]
+
+
 def test_a_network_runs_once() -> None:
     network = network_of(Worker("bob"))
     network.run(for_ns=10)
@@ -249,6 +256,16 @@ def test_the_first_of_two_crashes_is_reported() -> None:
     network = network_of(Worker("bob", run=fail_later), Worker("alice", begin=lambda a: a.after(70, fail)))
     with pytest.raises(ActorCrashError, match="alice crashed"):
         network.run(for_ns=MS)
+
+    def both() -> None:
+        for name in ("carol", "alice"):
+            network.crash(name, Oops(name))
+
+    network = network_of(Worker("bob"), Worker("alice"), Worker("carol"))
+    network.timeline.at(100, both)
+    with pytest.raises(ActorCrashError, match="carol crashed") as caught:
+        network.run(for_ns=MS)
+    assert str(caught.value.__cause__) == "carol"
 
 
 def test_timers_of_an_earlier_life_never_fire() -> None:
@@ -481,6 +498,13 @@ def test_a_watcher_sees_the_run_at_its_period_and_not_its_end() -> None:
     network.run(for_ns=1_000)
     assert seen == [300, 600, 900, 1_200]
     assert network.timeline.events - network.ticks == network_events_without_watcher()
+
+
+def test_a_watcher_comes_after_all_else_of_its_instant() -> None:
+    network, seen = network_of(Worker("bob"), Clock("alice")), list[tuple[int, int]]()
+    network.watch(20_000, lambda: seen.append((network.timeline.now_ns, network.history.counts["tick"])))
+    network.run(for_ns=MS)
+    assert seen == [(20_000 * k, 2 * k) for k in range(1, 51)]
 
 
 def network_events_without_watcher() -> int:

@@ -88,7 +88,11 @@ def test_teleportation_over_three_links_with_real_latency() -> None:
                 await node.apply(gates.rotation(0, 1, 0, -angle), pair.qubit)
                 arrived.append((await node.measure(pair.qubit), latency_ns))
 
-    good(run_programs("chain", {ALICE: alice, BOB: bob}, for_s=2, settings=(*CHAIN, "override.processor_qubits=1"), seed=2))
+    good(
+        run_programs(
+            "chain", {ALICE: alice, BOB: bob}, for_s=2, settings=(*CHAIN, "override.processor_qubits=1"), seed=2
+        )
+    )
     assert len(arrived) == 20
     assert [bit for bit, _ in arrived] == [0] * 20  # |0> after undoing the rotation: exact with ideal hardware
     assert all(latency >= 3 * 10 * 4890 for _, latency in arrived)

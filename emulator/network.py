@@ -49,6 +49,8 @@ class Network:
     def __init__(self, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False) -> None:
         self.seed = seed
         self.timeline = Timeline(rate)
+        self.timeline.rate = math.inf  # until everybody has begun
+        self._rate = rate
         self.history = History(keep=keep_history)
         self.engine = Engine()
         self.ticks = 0  # calls of watchers: they are events of the timeline, but not of the world
@@ -136,7 +138,10 @@ class Network:
                 self.timeline.at(0, self._begin, cell, rank=cell.rank << RANK_BITS | cell.rank)
             with self._main_scope:
                 try:
-                    await self.timeline.sleep_until(for_ns, rank=LAST_RANK)
+                    # All begin at one instant, which takes a while and is not to count as lag.
+                    await self.timeline.sleep_until(1, rank=LAST_RANK)
+                    self.timeline.rate = self._rate
+                    await self.timeline.sleep_until(max(1, for_ns), rank=LAST_RANK)
                 except KeyboardInterrupt:
                     interrupted = True
                 emulated_ns = self.timeline.now_ns

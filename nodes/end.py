@@ -153,6 +153,8 @@ class EndNode(QuantumNode):
 
     async def _serve(self, demand: Demand) -> None:
         backoff_ns = _BACKOFF_NS
+        if demand.pause_ns:  # also at first, or all would ask at one instant
+            await self._rest(demand.pause_ns)
         while not self._closing.is_set():
             try:
                 name = await self.open_circuit(demand)

@@ -22,11 +22,12 @@ from .build import World
 from .report import busiest, route_cells, route_json
 
 _PERIOD_S = 0.5  # wall time between two looks
-_ROWS = 20
 
 
 class Display(Protocol):
     """Something that shows snapshots."""
+
+    rows: int  # how many routes it shows
 
     def show(self, snapshot: dict[str, Any]) -> None:
         """Show one."""
@@ -38,17 +39,14 @@ class Display(Protocol):
 class Lines:
     """A line now and then, for logs and pipes."""
 
+    rows = 0
+
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def show(self, snapshot: dict[str, Any]) -> None:
         """Print a line."""
-        delivered = sum(p["delivered"] for p in snapshot["pairs"])
-        print(
-            f"{snapshot['emulated_s']:9.3f} s  {delivered} pairs  {snapshot['factor']:.3g} x real time{_lag(snapshot)}",
-            file=self._stream,
-            flush=True,
-        )
+        print(f"{snapshot['emulated_s']:9.3f} s  {_state(snapshot)}", file=self._stream, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -56,6 +54,8 @@ class Lines:
 
 class Table:
     """A live table, drawn by another process."""
+
+    rows = 20
 
     def __init__(self) -> None:
         self._process = subprocess.Popen([sys.executable, "-m", "scenarios.display"], stdin=subprocess.PIPE)
@@ -107,16 +107,19 @@ def attach(display: Display, world: World, *, for_ns: int, rate: float, every_s:
                 "for_s": for_ns / 1e9,
                 "factor": (emulated_s - start_s) / (now - start),
                 "lag_ms_p99": network.timeline.lag.percentile(99) / 1e6 if math.isfinite(rate) else None,
-                "pairs": [route_json(world, a, b, emulated_s) for a, b in world.routes],
+                "delivered": sum(s.delivered for s in world.monitor.routes.values()),
+                "routes": len(world.routes),
+                "pairs": [route_json(world, a, b, emulated_s) for a, b in busiest(world, display.rows)],
             }
         )
 
     network.watch(period_ns, look)
 
 
-def _lag(snapshot: dict[str, Any]) -> str:
+def _state(snapshot: dict[str, Any]) -> str:
     lag_ms = snapshot["lag_ms_p99"]
-    return "" if lag_ms is None else f"   lag p99 {lag_ms:.2f} ms"
+    lag = "" if lag_ms is None else f"   lag p99 {lag_ms:.2f} ms"
+    return f"{snapshot['delivered']} pairs   {snapshot['factor']:.3g} x real time{lag}"
 
 
 def _snapshots(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
@@ -130,16 +133,14 @@ def draw(snapshot: dict[str, Any]) -> Any:
     """Return the table of a snapshot, for rich to print."""
     from rich.table import Table as RichTable  # noqa: PLC0415  (only the drawing process needs it)
 
-    title = (
-        f"{snapshot['emulated_s']:.1f} of {snapshot['for_s']:g} s   {snapshot['factor']:.3g} x real time"
-        f"{_lag(snapshot)}"
-    )
+    title = f"{snapshot['emulated_s']:.1f} of {snapshot['for_s']:g} s   {_state(snapshot)}"
+    more = snapshot["routes"] - len(snapshot["pairs"])
     table = RichTable(title=title, title_justify="left")
-    table.add_column("route", footer=f"{max(0, len(snapshot['pairs']) - _ROWS)} more routes")
+    table.add_column("route", footer=f"{more} more routes")
     for heading in ("pairs", "rate", "fidelity", "waited", "age"):
         table.add_column(heading, justify="right")
-    table.show_footer = len(snapshot["pairs"]) > _ROWS
-    for pair in busiest(snapshot["pairs"], _ROWS):
+    table.show_footer = more > 0
+    for pair in snapshot["pairs"]:
         table.add_row(f"{pair['a']} - {pair['b']}", *route_cells(pair))
     return table
 

@@ -105,7 +105,8 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
     ended = " (interrupted)" if run.outcome.interrupted else ""
     yield f"{run.scenario}: {data['emulated_s']:.3f} s of emulated time in {run.wall_s:.2f} s{ended}, seed {run.seed}"
     yield f"{delivered} pairs delivered, {delivered / data['emulated_s'] if data['emulated_s'] else 0:.2f} per second"
-    shown = busiest(data["pairs"], most)
+    chosen = busiest(run.world, most)
+    shown = [pair for pair in data["pairs"] if (pair["a"], pair["b"]) in chosen]
     width = max((len(f"{p['a']} - {p['b']}") for p in shown), default=0)
     for pair in shown:
         yield f"  {pair['a'] + ' - ' + pair['b']:<{width}}  {route_line(pair)}"
@@ -123,10 +124,10 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         yield f"VIOLATION: {violation}"
 
 
-def busiest(pairs: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+def busiest(world: World, most: int) -> list[tuple[str, str]]:
     """Return the routes that have delivered most, in the order of the scenario."""
-    chosen = sorted(range(len(pairs)), key=lambda k: -pairs[k]["delivered"])[:most]
-    return [pairs[k] for k in sorted(chosen)]
+    chosen = sorted(world.routes, key=lambda route: -world.monitor.routes[route].delivered)[:most]
+    return [route for route in world.routes if route in chosen]
 
 
 def route_cells(pair: dict[str, Any]) -> tuple[str, str, str, str, str]:

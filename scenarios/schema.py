@@ -158,8 +158,8 @@ class Route(_Strict):
     """A demand for pairs between end nodes. `a` and `b` are names, or patterns with `*` that are matched one by one.
 
     If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ... lanes: memory positions on
-    each link. pairs: how many before the path is given to others (0: never), pause_s: mean time until asking again.
-    order: of swaps. cutoff_s: an intermediate node discards what waited longer (absent: never).
+    each link. pairs: how many before the path is given to others (0: never), pause_s: mean time before asking, at first
+    and again. order: of swaps. cutoff_s: an intermediate node discards what waited longer (absent: never).
     """
 
     a: Pattern

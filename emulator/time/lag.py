@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from typing import Final
 
 # Each octave has 32 classes, so a value is known to 1/32 = 3 % at worst. Values below 64 have a class of their own.
@@ -47,13 +49,9 @@ class LagHistogram:
         """
         if not 0 <= percent <= 100:
             raise ValueError(f"percent must be between 0 and 100, got {percent!r}")
-        wanted = max(1.0, self.count * percent / 100)
-        seen = 0
-        for index, count in enumerate(self._counts):
-            seen += count
-            if seen >= wanted:
-                return min(_upper_ns(index), self.max_ns)
-        return 0
+        seen = list(accumulate(self._counts))  # fast, as displays ask while time goes on
+        index = bisect_left(seen, max(1.0, seen[-1] * percent / 100))
+        return min(_upper_ns(index), self.max_ns) if index < len(seen) else 0
 
     def __repr__(self) -> str:
         p50, p99 = self.percentile(50) / 1e3, self.percentile(99) / 1e3

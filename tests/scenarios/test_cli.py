@@ -131,7 +131,8 @@ def test_ctrl_c_before_anything_ran_is_clean_too() -> None:
 def test_the_live_table_is_drawn_by_another_process(tmp_path: Path) -> None:
     pair = {"a": "x", "b": "y", "delivered": 3, "rate_hz": 1.0, "latency_ms_p50": 2.0, "age_ms_mean": 1.0}
     pair |= {"fidelity_mean": 0.9, "fidelity_sem": 0.01, "fidelity_samples": 9}
-    snapshot = {"emulated_s": 1.0, "for_s": 2.0, "factor": 1.0, "lag_ms_p99": 0.1, "pairs": [pair] * 30}
+    snapshot = {"emulated_s": 1.0, "for_s": 2.0, "factor": 1.0, "lag_ms_p99": 0.1, "pairs": [pair] * 20}
+    snapshot |= {"delivered": 90, "routes": 30}
     script = f"from scenarios.display import Table; t = Table(); t.show({snapshot!r}); t.close()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert "x - y" in done.stdout

@@ -4,7 +4,8 @@
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(p))))
 BIN := .venv/bin
 UV := 0.13.9
-export UV_SYSTEM_CERTS = 1  # trust whom the machine trusts, such as a mirror of the package index
+# Trust whom the machine trusts, such as a mirror of the package index.
+export UV_SYSTEM_CERTS = 1
 
 .PHONY: run test lint bench clean lock
 

@@ -128,7 +128,9 @@ class QuantumMemory:
         return sum(self._reserved.values())
 
     def available(self, bank: str) -> int:
-        """Return how many positions of a bank nobody has reserved."""
+        """Return how many positions of a bank nobody has reserved; of a bank that there is not, none."""
+        if bank not in self._banks:
+            return 0
         return self._banks[bank].positions - sum(n for (b, _), n in self._reserved.items() if b == bank)
 
     def reserve(self, bank: str, owner: Owner, positions: int) -> bool:

@@ -23,9 +23,9 @@ import msgspec
 # The identity of a Bell pair from birth: the heralding station that announced it, and that station's sequence number.
 PairId: TypeAlias = tuple[str, int]
 
-# A frame beyond these limits costs its sender the connection; the buffer limit is the real guard.
-LIMITS: Final[Mapping[str, int]] = {
-    "max_buffer_size": 1 << 20,
+# What no message needs to exceed; more is refused.
+_MAX_BYTES: Final = 1 << 20
+_LIMITS: Final[Mapping[str, int]] = {
     "max_str_len": 256,
     "max_bin_len": 1 << 16,
     "max_array_len": 1024,
@@ -63,8 +63,10 @@ def encode(message: Message) -> bytes:
 
 def decode(data: bytes, types: Mapping[str, type[Message]]) -> Message:
     """Return the message in `data`, checked field by field; raises MessageError."""
+    if len(data) > _MAX_BYTES:
+        raise MessageError(f"not a message: {len(data)} bytes, of at most {_MAX_BYTES}")
     try:
-        item: Any = msgpack.unpackb(data, use_list=False, strict_map_key=True)
+        item: Any = msgpack.unpackb(data, use_list=False, strict_map_key=True, **_LIMITS)
         return msgspec.convert(item, types[item[0]], strict=True)
     except (msgpack.UnpackException, ValueError, KeyError, IndexError, TypeError) as error:
         raise MessageError(f"not a message: {error}") from error

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import trio
 
-from .actor import MS, RANK_BITS, Actor, Cell, S
+from .actor import MS, RANK_BITS, Actor, Cell, S, UnknownActorError
 from .channel import Channel
 from .quantum import Engine
 from .records import History
@@ -84,7 +84,14 @@ class Network:
         processing_ns: int = 0,
         bit_rate_per_s: float | None = None,
     ) -> None:
-        """Join two actors by a channel in each direction."""
+        """Join two actors by a channel in each direction.
+
+        Raises UnknownActorError for a name that nobody has, ValueError if they are joined already.
+        """
+        self._known(a)
+        self._known(b)
+        if a == b or b in self._cells[a].channels:
+            raise ValueError(f"{a!r} and {b!r} are one, or are joined already")
         for source, sink in ((a, b), (b, a)):
             self._cells[source].channels[sink] = Channel(
                 self.timeline,
@@ -100,8 +107,16 @@ class Network:
         return {name: self._cells[name].actor for name in sorted(self._cells)}
 
     def channel(self, source: str, sink: str) -> Channel:
-        """Return one direction between two actors, such as to put a fault into it."""
-        return self._cells[source].channels[sink]
+        """Return one direction between two actors, such as to put a fault into it. Raises UnknownActorError."""
+        self._known(source)
+        channel = self._cells[source].channels.get(sink)
+        if channel is None:
+            raise UnknownActorError(f"there is no channel from {source!r} to {sink!r}")
+        return channel
+
+    def _known(self, name: str) -> None:
+        if name not in self._cells:
+            raise UnknownActorError(f"there is no actor named {name!r}")
 
     # -- running ---------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from emulator import PairId, Port
+from emulator import Port
 from emulator.time import Alarm
 
 from .circuits import EndRole, SwapOrder, SwapRole
@@ -26,7 +26,6 @@ class Circuit:
     waiting_since_ns: int = 0
     cutoff: Alarm | None = None  # for the oldest half that waits
     cutoff_due_ns: int = 0
-    marks: dict[PairId, int] = field(default_factory=dict)  # attempts made when each half was stored
 
     @property
     def is_head(self) -> bool:

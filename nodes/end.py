@@ -239,7 +239,7 @@ class EndNode(QuantumNode):
         name = (half.pair, far) if circuit.is_head else (far, half.pair)
         waited_ns = self.now_ns - circuit.waiting_since_ns
         circuit.waiting_since_ns = self.now_ns
-        self.settle(circuit, half)
+        self.settle(half)
         age_ns = self.now_ns - half.emitted_ns
         evidence = self.evidence(half)
         end = 0 if circuit.is_head else 1

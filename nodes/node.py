@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from emulator import (
-    Actor,
     Bank,
-    Begin,
     Envelope,
     Half,
     Handler,
-    Herald,
     Message,
     PairId,
     Port,
     QuantumDevice,
-    QuantumMemory,
-    Stopped,
-    TimedOut,
 )
 
 from .circuit import Circuit
@@ -40,11 +33,12 @@ from .circuits import (
 )
 from .datagram import Datagram
 from .physics import NodePhysics
+from .ports import PortNode
 
 _HOP_MARGIN_NS = 1_000  # per hop, so that a Confirm is there before the start even if it had to queue
 
 
-class QuantumNode(Actor):
+class QuantumNode(PortNode):
     """A node with ports and a memory, through which circuits can run. Subclasses say what kind of node it is."""
 
     may_swap = True
@@ -58,14 +52,8 @@ class QuantumNode(Actor):
         ports: Sequence[Port],
         physics: NodePhysics | None = None,
     ) -> None:
-        super().__init__(name)
-        self.physics = physics or NodePhysics()
-        self.memory = QuantumMemory(device, name, banks)
-        self.ports = {port.peer: port for port in ports}
-        self._device = device
-        self._by_station = {port.station: port for port in ports}
+        super().__init__(name, device, banks, ports, physics)
         self._circuits: dict[str, Circuit] = {}
-        self._disturbed = self.physics.attempts_1_over_e != math.inf
         self.strays = 0  # words for circuits that are gone
         self.swaps = 0
 
@@ -74,10 +62,7 @@ class QuantumNode(Actor):
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what a node listens to."""
         return {
-            Begin: self.on_begin,
-            Herald: self.on_herald,
-            TimedOut: self.on_session_end,
-            Stopped: self.on_session_end,
+            **super().handlers(),
             Reserve: self.on_reserve,
             Confirm: self.on_confirm,
             Refuse: self.on_refuse,
@@ -95,39 +80,21 @@ class QuantumNode(Actor):
 
     def lose(self) -> None:
         """Lose all qubits, sessions and circuits."""
-        self.memory.lose()
-        for port in self.ports.values():
-            port.lose()
+        super().lose()
         self._circuits = {}
 
     def held(self) -> Mapping[str, int]:
         """Return what is in use."""
-        return {
-            "memory positions in use": self.memory.in_use,
-            "memory positions reserved": self.memory.reserved,
-            "sessions": sum(len(port.sessions) for port in self.ports.values()),
-            "circuits": len(self._circuits),
-        }
+        return {**super().held(), "circuits": len(self._circuits)}
 
     # -- links -----------------------------------------------------------------------------------------------------
 
-    def on_begin(self, message: Begin, envelope: Envelope) -> None:
-        """Note that the attempts of a session begin."""
-        self._by_station[envelope.sender].begun(message)
-
-    def on_herald(self, message: Herald, envelope: Envelope) -> None:
-        """Take a pair, or what is left of it if the circuit is gone."""
-        port = self._by_station[envelope.sender]
-        session = port.ended(message.session, self.now_ns)
-        if session is None:
-            return
-        half = Half((port.station, message.sequence), message.bell, session.qubit, message.emitted_ns)
-        circuit = self._circuits.get(session.label)
+    def heralded(self, label: str, port: Port, half: Half) -> None:
+        """Take a pair for a circuit, or what is left of it if the circuit is gone."""
+        circuit = self._circuits.get(label)
         if circuit is None or circuit.role is None:
-            self.memory.free(session.qubit)
+            self.forget(half)
             return
-        if self._disturbed:
-            circuit.marks[half.pair] = self._attempts()
         self.take_half(circuit, port, half)
         self._finish_release(circuit)
 
@@ -141,27 +108,12 @@ class QuantumNode(Actor):
             if circuit.cutoff_ns:
                 self._watch_cutoff(circuit)
 
-    def on_session_end(self, message: TimedOut | Stopped, envelope: Envelope) -> None:
-        """End a session that brought no pair."""
-        port = self._by_station[envelope.sender]
-        session = port.ended(message.session, self.now_ns)
-        if session is not None:
-            self.memory.free(session.qubit)
-            circuit = self._circuits.get(session.label)
-            if circuit is not None:
-                self.refill(circuit)
-                self._finish_release(circuit)
-
-    def _attempts(self) -> int:
-        return sum(port.attempts(self.now_ns) for port in self.ports.values())
-
-    def settle(self, circuit: Circuit, half: Half) -> None:
-        """Bring a stored qubit up to date with the attempts made beside it; before anything is done with it."""
-        if self._disturbed:
-            disturbed = self._attempts() - circuit.marks.pop(half.pair)
-            if half.qubit is not None:
-                contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
-                self._device.dephase(half.qubit.id, contrast, self.now_ns)
+    def session_ended(self, label: str) -> None:
+        """Offer the memory again, or go on with the tear-down that has stopped the session."""
+        circuit = self._circuits.get(label)
+        if circuit is not None:
+            self.refill(circuit)
+            self._finish_release(circuit)
 
     # -- reservation -----------------------------------------------------------------------------------------------
 
@@ -390,12 +342,6 @@ class QuantumNode(Actor):
             circuit.role.discard_before(self.now_ns - circuit.cutoff_ns + 1)
             self._watch_cutoff(circuit)
 
-    def forget(self, circuit: Circuit, half: Half) -> None:
-        """Give up a half: it came to nothing."""
-        circuit.marks.pop(half.pair, None)
-        if half.qubit is not None:
-            self.memory.free(half.qubit)
-
     def begin_swap(self, circuit: Circuit, west: Half, east: Half) -> None:
         """Start a Bell-state measurement, which takes its time."""
         self.after(self.physics.bsm_ns, self._finish_swap, circuit, west, east)
@@ -405,8 +351,8 @@ class QuantumNode(Actor):
         west_qubit, east_qubit = west.qubit, east.qubit
         assert west_qubit is not None
         assert east_qubit is not None
-        self.settle(circuit, west)
-        self.settle(circuit, east)
+        self.settle(west)
+        self.settle(east)
         efficiency = physics.retrieval(self.now_ns - west.emitted_ns) * physics.retrieval(self.now_ns - east.emitted_ns)
         outcome = self._device.swap(
             west_qubit.id,
@@ -446,5 +392,5 @@ class _Actions:
         self._node.deliver(self._circuit, half, far, bell)
 
     def free(self, half: Half) -> None:
-        self._node.forget(self._circuit, half)
+        self._node.forget(half)
         self._node.refill(self._circuit)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from emulator import Bank, Half, PairId, Port, QuantumDevice
+from emulator import Half, PairId, Port
 
 from .circuit import Circuit
-from .end import Demand, EndNode
-from .physics import NodePhysics
+from .end import EndNode
 
 _BASES = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
 
@@ -20,22 +17,10 @@ class PhotonicClient(EndNode):
     at once; the herald tells it which of them counted.
     """
 
-    def __init__(
-        self,
-        name: str,
-        device: QuantumDevice,
-        banks: Mapping[str, Bank],
-        ports: Sequence[Port],
-        physics: NodePhysics | None = None,
-        demands: Sequence[Demand] = (),
-    ) -> None:
-        super().__init__(name, device, banks, ports, physics, demands)
-        self._outcomes: dict[PairId, tuple[int, int]] = {}
-
     def begin(self) -> None:
         """Start a life without outcomes."""
         super().begin()
-        self._outcomes = {}
+        self._outcomes: dict[PairId, tuple[int, int]] = {}
 
     def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
         """Measure at once, keep the outcome."""
@@ -61,9 +46,9 @@ class PhotonicClient(EndNode):
         super().deliver(circuit, half, far, bell)
         self._outcomes.pop(half.pair, None)
 
-    def forget(self, circuit: Circuit, half: Half) -> None:
+    def forget(self, half: Half) -> None:
         """Give up a half, and its outcome."""
-        super().forget(circuit, half)
+        super().forget(half)
         self._outcomes.pop(half.pair, None)
 
     def evidence(self, half: Half) -> tuple[int, int]:

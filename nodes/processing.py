@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from emulator import BellState, Gate, MemoryFullError, Qubit
 
-from emulator import Bank, BellState, Gate, MemoryFullError, Port, QuantumDevice, Qubit
-
-from .end import Demand, EndNode
-from .physics import NodePhysics
+from .end import EndNode
 
 Z_AXIS = (0.0, 0.0, 1.0)
 
@@ -17,19 +14,6 @@ class ProcessingNode(EndNode):
 
     Local qubits live in the bank "processor". Operations take their time and are applied at its end.
     """
-
-    def __init__(
-        self,
-        name: str,
-        device: QuantumDevice,
-        banks: Mapping[str, Bank],
-        ports: Sequence[Port],
-        physics: NodePhysics | None = None,
-        demands: Sequence[Demand] = (),
-    ) -> None:
-        banks = dict(banks)
-        banks.setdefault("processor", Bank(0))
-        super().__init__(name, device, banks, ports, physics, demands)
 
     async def allocate(self) -> Qubit:
         """Prepare a qubit in |0>; raises MemoryFullError if the processor has no position left."""

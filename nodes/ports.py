@@ -1,0 +1,136 @@
+"""A node with ports: its memory, and the sessions by which its links make pairs."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from emulator import (
+    Actor,
+    Bank,
+    Begin,
+    Envelope,
+    Half,
+    Handler,
+    Herald,
+    Message,
+    PairId,
+    Port,
+    QuantumDevice,
+    QuantumMemory,
+    Session,
+    Stopped,
+    TimedOut,
+)
+
+from .physics import NodePhysics
+
+
+class PortNode(Actor, ABC):
+    """Keeps sessions with the heralding stations of its links, and hands on what comes of them.
+
+    On some platforms each attempt disturbs the qubits that are stored beside it. A half is stored with a mark, the number
+    of attempts made by then; `settle` makes up for those since.
+    """
+
+    links_wanted: int | None = None  # None: any number
+
+    def __init__(
+        self,
+        name: str,
+        device: QuantumDevice,
+        banks: Mapping[str, Bank],
+        ports: Sequence[Port],
+        physics: NodePhysics | None = None,
+    ) -> None:
+        if self.links_wanted not in (None, len(ports)):
+            raise ValueError(f"{name!r} must have {self.links_wanted} links, not {len(ports)}")
+        super().__init__(name)
+        self.physics = physics or NodePhysics()
+        self.memory = QuantumMemory(device, name, banks)
+        self.ports = {port.peer: port for port in ports}
+        self._device = device
+        self._by_station = {port.station: port for port in ports}
+        self._disturbed = self.physics.attempts_1_over_e != math.inf
+        self._marks: dict[PairId, int] = {}  # attempts made by the time each half was stored
+
+    # -- what a subclass does --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def heralded(self, label: str, port: Port, half: Half) -> None:
+        """Take a half that a link made for a label."""
+
+    @abstractmethod
+    def session_ended(self, label: str) -> None:
+        """Take the news that a session for a label brought no pair; its memory position is free."""
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return what the stations of the links say."""
+        return {
+            Begin: self.on_begin,
+            Herald: self.on_herald,
+            TimedOut: self.on_session_end,
+            Stopped: self.on_session_end,
+        }
+
+    def lose(self) -> None:
+        """Lose all qubits and sessions."""
+        self.memory.lose()
+        self._marks.clear()
+        for port in self.ports.values():
+            port.lose()
+
+    def held(self) -> Mapping[str, int]:
+        """Return what is in use."""
+        return {
+            "memory positions in use": self.memory.in_use,
+            "memory positions reserved": self.memory.reserved,
+            "sessions": sum(len(port.sessions) for port in self.ports.values()),
+            "marks": len(self._marks),
+        }
+
+    # -- sessions --------------------------------------------------------------------------------------------------
+
+    def on_begin(self, message: Begin, envelope: Envelope) -> None:
+        """Note that the attempts of a session begin."""
+        self._by_station[envelope.sender].begun(message)
+
+    def on_herald(self, message: Herald, envelope: Envelope) -> None:
+        """Take a pair."""
+        port = self._by_station[envelope.sender]
+        session = port.ended(message.session, self.now_ns)
+        if session is not None:
+            pair = (port.station, message.sequence)
+            half = Half(pair, message.bell, session.qubit, message.emitted_ns)
+            if self._disturbed:
+                self._marks[pair] = self._attempts()
+            self.heralded(session.label, port, half)
+
+    def on_session_end(self, message: TimedOut | Stopped, envelope: Envelope) -> None:
+        """End a session that brought no pair."""
+        session: Session | None = self._by_station[envelope.sender].ended(message.session, self.now_ns)
+        if session is not None:
+            self.memory.free(session.qubit)
+            self.session_ended(session.label)
+
+    # -- halves ----------------------------------------------------------------------------------------------------
+
+    def settle(self, half: Half) -> None:
+        """Bring a stored qubit up to date with the attempts made beside it, before anything is done with it."""
+        if self._disturbed:
+            disturbed = self._attempts() - self._marks.pop(half.pair)
+            if half.qubit is not None:
+                contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
+                self._device.dephase(half.qubit.id, contrast, self.now_ns)
+
+    def forget(self, half: Half) -> None:
+        """Give up a half: it came to nothing."""
+        self._marks.pop(half.pair, None)
+        if half.qubit is not None:
+            self.memory.free(half.qubit)
+
+    def _attempts(self) -> int:
+        return sum(port.attempts(self.now_ns) for port in self.ports.values())

@@ -30,8 +30,8 @@ from .physics import NodePhysics
 class PortNode(Actor, ABC):
     """Keeps sessions with the heralding stations of its links, and hands on what comes of them.
 
-    On some platforms each attempt disturbs the qubits that are stored beside it. A half is stored with a mark, the number
-    of attempts made by then; `settle` makes up for those since.
+    On some platforms each attempt disturbs the qubits that are stored beside it. A half is stored with a mark: how many
+    attempts had been made by then. `settle` makes up for those since.
     """
 
     links_wanted: int | None = None  # None: any number

@@ -14,12 +14,13 @@
 
 from . import gates
 from .bell import SIGNS, BellState, parity
-from .engine import MAX_QUBITS, Engine, QubitError, QubitId, Snapshot, StateTooLargeError
+from .engine import MAX_QUBITS, Engine, StateTooLargeError
 from .gates import Gate, rotation
 from .measurement import PERFECT_BELL_MEASUREMENT, PERFECT_READOUT, BellMeasurement, Readout
 from .noise import PERFECT, LindbladNoise, MemoryNoise, Noise
 from .pair import werner
 from .pauli import UnphysicalStateError, from_density, ghz, to_density, transfer_matrix
+from .snapshot import QubitError, QubitId, Snapshot
 
 __all__ = [
     "MAX_QUBITS",

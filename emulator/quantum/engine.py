@@ -16,27 +16,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn
 
 import numpy as np
 
 from . import pair, tensor
-from .bell import SIGNS, BellState
+from .bell import BellState
 from .gates import Gate
 from .measurement import PERFECT_BELL_MEASUREMENT, PERFECT_READOUT, BellMeasurement, Readout
 from .noise import PERFECT, Noise
 from .pauli import Array, UnphysicalStateError, checked
+from .snapshot import QubitError, QubitId, Snapshot
 
-# (node, memory position, generation of that position)
-QubitId: TypeAlias = tuple[str, int, int]
 MAX_QUBITS: Final = 8
 Z_AXIS: Final = (0.0, 0.0, 1.0)
 _BELL_STATES: Final = tuple(BellState)  # indexing costs a tenth of calling BellState
-
-
-class QubitError(LookupError):
-    """An operation on a qubit that does not exist (any more), or in its past."""
 
 
 class StateTooLargeError(RuntimeError):
@@ -71,43 +65,6 @@ class _State:
 
     def tensor(self) -> Array:
         return self.r if isinstance(self.r, np.ndarray) else np.array(self.r).reshape(4, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A copy of what two (or, if one was measured, one) of the qubits shared: for records and tests, never for actors.
-
-    `r` is the Pauli form, flattened; `bells` the Bell index by true and by reported outcomes, if it has one.
-    """
-
-    r: tuple[float, ...]
-    bells: tuple[int, int] | None
-    memories: tuple[tuple[Noise, int, int], ...]  # per qubit: noise, begin of storage, time of the copy
-
-    def at(self, *times_ns: int) -> Snapshot:
-        """Return the copy after further storage of each qubit until its given time."""
-        r = np.array(self.r).reshape((4,) * len(self.memories))
-        for axis, ((noise, begun, touched), time_ns) in enumerate(zip(self.memories, times_ns, strict=True)):
-            if time_ns < touched:
-                raise QubitError(f"a snapshot of a qubit touched at {touched} ns cannot show it at {time_ns} ns")
-            r = tensor.transform(r, axis, noise.matrix(touched - begun, time_ns - begun))
-        memories = tuple((n, begun, t) for (n, begun, _), t in zip(self.memories, times_ns, strict=True))
-        return Snapshot(tuple(r.ravel().tolist()), self.bells, memories)
-
-    def fidelity(self, bell: int) -> float:
-        """Return the fidelity of two qubits to a Bell state."""
-        if len(self.memories) != 2:
-            raise ValueError("the fidelity to a Bell state needs a snapshot of two qubits")
-        return pair.fidelity(self.r, bell)
-
-    def fidelity_sample(self, bell: int, basis: int, outcome: int) -> float:
-        """Return an estimate of the fidelity when the other half was measured in basis 1 X, 2 Y or 3 Z.
-
-        Over uniformly drawn bases its mean is the fidelity: F = (1 + sum of signed correlators) / 4.
-        """
-        if len(self.memories) != 1:
-            raise ValueError("a sample of the fidelity needs a snapshot of the one qubit that was not measured")
-        return (1 + 3 * SIGNS[bell][basis] * (1 - 2 * outcome) * self.r[basis]) / 4
 
 
 class Engine:

@@ -162,6 +162,63 @@ def check(
 
 
 @app.command
+def qping(
+    a: str,
+    b: str,
+    *,
+    scenario: str = "berlin-frankfurt",
+    pairs: int = 60,
+    for_: Annotated[float, Parameter(name="--for")] = 60.0,
+    rate: str = "max",
+    seed: int = 0,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
+) -> int:
+    """Ask for pairs from one end node to another, and estimate rate and fidelity by measuring them at both ends.
+
+    Parameters
+    ----------
+    a
+        End node that asks.
+    b
+        End node that answers.
+    scenario
+        Name or file; its own demands are left out.
+    pairs
+        How many pairs to measure.
+    for_
+        Seconds of emulated time at most.
+    rate
+        Emulated seconds per wall second, or max.
+    seed
+        Of all random numbers.
+    set_
+        KEY=VALUE, as for `qie run`.
+    json_
+        Write the result as JSON to this file (- for standard output).
+    """
+    speed, span_s = _rate(rate), _positive("--for", for_)
+    if pairs < 1:
+        _fail([f"--pairs {pairs}: expected at least 1"], 2)
+    from .apps import qping as application  # noqa: PLC0415  (keeps --help fast)
+
+    tally, done = application.qping(
+        a, b, scenario=scenario, pairs=pairs, for_s=span_s, rate=speed, seed=seed, settings=set_
+    )
+    data = application.as_json(a, b, tally)
+    if json_ is not None:
+        _write_json(json_, data)
+    if json_ != "-":
+        for line in application.summary(data):
+            print(line)
+    for violation in done.violations:
+        print(f"qie: {violation}", file=sys.stderr)
+    if done.outcome.interrupted:
+        return 130
+    return 0 if done.good and tally.total else 1
+
+
+@app.command
 def schema() -> int:
     """Print the JSON Schema of scenario files, for editors."""
     from .schema import Scenario  # noqa: PLC0415

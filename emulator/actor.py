@@ -97,7 +97,8 @@ class Cell:
         )
         handler = self._handlers.get(type(message))
         if handler is None:
-            self.mailbox.put(envelope)
+            if not self.mailbox.put(envelope):
+                self.history.add(self.timeline.now_ns, self.actor.name, "mailbox full", (envelope.sender,))
             return
         try:
             handler(message, envelope)
@@ -128,7 +129,7 @@ class Cell:
 
 
 class Actor:
-    """Base of every node, station and controller. Subclasses override the first five methods."""
+    """Base of every node, station and controller. Subclasses override the first six methods."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -173,12 +174,16 @@ class Actor:
         return self._cell.incarnation
 
     def send(self, to: str, message: Message) -> None:
-        """Send a message over the channel to a neighbour; raises UnknownActorError if there is none."""
+        """Send a message over the channel to a neighbour; raises UnknownActorError if there is none.
+
+        If as many messages are under way as the channel takes, it is lost, and recorded as such ("queue full").
+        """
         cell = self._cell
         channel = cell.channels.get(to)
         if channel is None:
             raise UnknownActorError(f"{self.name} has no channel to {to!r}, only to {sorted(cell.channels)}")
-        channel.send(Envelope(self.name, cell.incarnation, cell.timeline.now_ns, message))
+        if not channel.send(Envelope(self.name, cell.incarnation, cell.timeline.now_ns, message)):
+            self.record("queue full", to)
 
     def after(self, delay_ns: int, fn: Callable[..., None], *args: Any) -> None:
         """Call `fn(*args)` after at least 1 ns, unless this life has ended by then."""

@@ -95,7 +95,7 @@ class Port:
     """A node's end of a link. It keeps as many sessions under way as the memory reserved for a label allows.
 
     peer: the node at the other end; station: the heralding station between; bank: the memory bank that serves this
-    port; length_km and latency_ns: of the whole link.
+    port; latency_ns: of the whole link.
     """
 
     def __init__(
@@ -105,14 +105,12 @@ class Port:
         bank: str,
         *,
         latency_ns: int,
-        length_km: float = 0.0,
         patience_ns: int = 0,
     ) -> None:
         self.peer = peer
         self.station = station
         self.bank = bank
         self.latency_ns = latency_ns
-        self.length_km = length_km
         self.patience_ns = patience_ns
         self.sessions: dict[int, Session] = {}
         self.emitted = 0  # attempts of sessions that have ended
@@ -134,10 +132,6 @@ class Port:
             if session.label == label and not session.stopping:
                 session.stopping = True
                 send(self.station, Stop(number))
-
-    def active(self, label: str) -> int:
-        """Return how many sessions of a label have not ended."""
-        return sum(s.label == label for s in self.sessions.values())
 
     def begun(self, message: Begin) -> None:
         """Note that a session's attempts begin."""

@@ -92,7 +92,6 @@ def _node(scenario: Scenario, plan: Plan, node: Node, network: Network) -> Quant
                 station_name(link),
                 bank,
                 latency_ns=max(2, fibre.latency_ns),
-                length_km=link.length_km,
                 patience_ns=round(link.session_timeout_s * S),
             )
         )

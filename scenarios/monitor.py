@@ -20,7 +20,6 @@ class RouteStatistics:
     fidelity_squares: float = 0.0
     waited: LagHistogram = field(default_factory=LagHistogram)
     age_sum_ns: int = 0
-    last_ns: int = 0
 
     def add_fidelity(self, value: float) -> None:
         """Take the fidelity of one pair, or one sample whose mean is the fidelity."""
@@ -91,7 +90,6 @@ class Monitor:
             self._pending[head, tail] = view
             return
         statistics.delivered += 1
-        statistics.last_ns = record.time_ns
         self._check(first, view, f"pair {head} - {tail} of {a} and {b}")
         fidelity = _fidelity(first, view)
         if fidelity is not None:

@@ -66,6 +66,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "violations": run.violations,
         "interrupted": run.outcome.interrupted,
         "refusals": network.history.counts.get("refused", 0),
+        "lost_messages": sum(network.history.counts.get(kind, 0) for kind in ("queue full", "mailbox full")),
     }
 
 
@@ -118,6 +119,8 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         lag = data["lag_ms"]
         yield f"lag behind the wall clock: p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms"
     yield f"{data['events']} events, {data['messages']} messages, history {data['history_sha256'][:16]}"
+    if data["lost_messages"]:
+        yield f"{data['lost_messages']} messages were lost in full queues"
     for what, count in data["leaks"].items():
         yield f"LEAK: {count} {what}"
     for violation in data["violations"]:

@@ -119,6 +119,14 @@ def test_the_backbone_is_that_of_the_published_plan() -> None:
         assert any(plan.nodes[link.a].kind == "photonic" for link in ends)
 
 
+def test_the_dutch_backbone_is_the_longest_shortest_path_of_the_published_network() -> None:
+    _, plan = load("netherlands")
+    spans = [link for link in plan.links if "-" not in link.a and "-" not in link.b]
+    assert len(spans) == 13
+    assert sum(link.length_km for link in spans) == pytest.approx(511.6)
+    assert len(plan.demands[0][1]) == 16
+
+
 def test_a_path_avoids_end_nodes_and_is_the_shortest(tmp_path: Path) -> None:
     file = tmp_path / "diamond.toml"
     links = [("a", "h1", 10), ("h1", "b", 10), ("a", "h2", 5), ("h2", "b", 5), ("a", "e", 1), ("e", "b", 1)]

@@ -231,12 +231,12 @@ def schema() -> int:
 def bench(
     name: str, *, json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None
 ) -> int:
-    """Measure: kernel (events and wake-ups), swap (of two pairs), chain (ten 50 km links).
+    """Measure: kernel (events and wake-ups), swap (of two pairs), chain (ten 50 km links), star (200 end nodes).
 
     Parameters
     ----------
     name
-        kernel, swap or chain.
+        kernel, swap, chain or star.
     json_
         Write the figures as JSON to this file (- for standard output).
     """

@@ -50,7 +50,7 @@ def test_a_run_writes_the_json_that_scripts_rely_on(qie: Callable[..., Any], tmp
         (("run",), "requires an argument"),
         (("run", "chain", "--colour"), "Unknown option"),
         (("run", "chain", "--rate", "max", "--for", "0.01", "--json", "/nowhere/x.json"), "cannot be written"),
-        (("bench", "nothing"), "no benchmark 'nothing'; there are kernel, swap, chain"),
+        (("bench", "nothing"), "no benchmark 'nothing'; there are kernel, swap, chain, star"),
         (("check", "nowhere.toml"), "no such file"),
     ],
 )

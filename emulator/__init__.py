@@ -9,7 +9,21 @@ from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, QuantumDevice, QuantumMemory, Qubit
 from .messages import Message, MessageError, PairId, decode, encode, message_types
 from .network import ActorCrashError, Network, Outcome
-from .port import Begin, Half, Herald, Port, Session, Start, Stop, Stopped, TimedOut
+from .port import (
+    UNKNOWN,
+    Begin,
+    Contrasts,
+    Half,
+    Herald,
+    Paused,
+    Port,
+    Session,
+    Start,
+    Stop,
+    Stopped,
+    TimedOut,
+    multiplied,
+)
 from .quantum import (
     PERFECT,
     BellMeasurement,
@@ -31,6 +45,7 @@ from .time import Timeline
 __all__ = [
     "MS",
     "PERFECT",
+    "UNKNOWN",
     "US",
     "Actor",
     "ActorCrashError",
@@ -40,6 +55,7 @@ __all__ = [
     "BellState",
     "Channel",
     "ChannelFault",
+    "Contrasts",
     "Engine",
     "Envelope",
     "Gate",
@@ -56,6 +72,7 @@ __all__ = [
     "Noise",
     "Outcome",
     "PairId",
+    "Paused",
     "Port",
     "QuantumDevice",
     "QuantumMemory",
@@ -77,5 +94,6 @@ __all__ = [
     "decode",
     "encode",
     "message_types",
+    "multiplied",
     "parity",
 ]

@@ -135,8 +135,8 @@ def _switch(scenario: Scenario, plan: Plan, hub: str, star: Star, network: Netwo
     """Join the end nodes of a star by the switch at its hub: the heralding stations, and the hub's own memory."""
     links = {link.a: link for link in plan.links_of[hub] if plan.station(link) == switch_name(hub)}
     fibres = {name: _fibre(scenario, link) for name, link in links.items()}
-    own = Link(a=hub, b=star.name + "~", length_km=0, loss_db=0)
-    optics = Optics(links | {hub: next(iter(links.values()))}, plan.profiles, fibres | {hub: _fibre(scenario, own)})
+    own = Fibre(0.0, 0.0, latency_ns_per_km=scenario.latency_us_per_km * US)
+    optics = Optics(links | {hub: next(iter(links.values()))}, plan.profiles, fibres | {hub: own})
     arms = [
         Arm(name, max(1, fibre.latency_ns), round(plan.profiles[name].preparation_us * US))
         for name, fibre in optics.fibres.items()

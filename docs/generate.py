@@ -96,6 +96,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Route.pause_s": "mean time between giving back and asking again",
     "Route.order": "swap as soon as possible, or in nested order",
     "Route.cutoff_s": "an intermediate node discards a half older than this; absent: never",
+    "Route.distil": "protocol by which the ends distil pairs before they deliver them; absent: they do not",
+    "Route.rounds": "rounds of distillation, each of which makes one pair of two; less than `lanes`",
     # profiles
     "Profile.scheme": "scheme of heralding",
     "Profile.collection": "a photon is emitted and collected into the fibre",

@@ -20,6 +20,8 @@ from .circuits import (
     EAST,
     WEST,
     Confirm,
+    Distil,
+    Distilled,
     EndRole,
     Expire,
     Extended,
@@ -43,6 +45,7 @@ class QuantumNode(PortNode):
 
     may_swap = True
     may_end = True
+    may_distil = False
 
     def __init__(
         self,
@@ -71,6 +74,8 @@ class QuantumNode(PortNode):
             Track: self.on_word,
             Expire: self.on_word,
             Extended: self.on_extended,
+            Distil: self.on_distil,
+            Distilled: self.on_distil,
             Datagram: self.on_datagram,
         }
 
@@ -182,6 +187,8 @@ class QuantumNode(PortNode):
             return "the circuit exists already"
         if not (self.may_end if is_end else self.may_swap):
             return "this node cannot be an end" if is_end else "this node cannot swap"
+        if is_end and message.terms.distil and not self.may_distil:
+            return "this node cannot distil"
         lanes = message.terms.lanes
         for port, peer in zip(ports, _neighbours(message.path, self.name), strict=True):
             wanted = lanes * sum(p is not None and p.bank == port.bank for p in ports) if port else 0
@@ -258,6 +265,8 @@ class QuantumNode(PortNode):
         self.closing(circuit)
         if circuit.role is not None:
             circuit.role.stop()
+        if circuit.distilling is not None:
+            circuit.distilling.stop()
         for port in circuit.ports:
             if port is not None:
                 port.withdraw(circuit.name, self.send)
@@ -279,7 +288,7 @@ class QuantumNode(PortNode):
         """Give the memory back and say so, once nothing uses it and no word is awaited, here and further on."""
         if not circuit.closing or not circuit.downstream_released:
             return
-        if circuit.role is not None and circuit.role.pending:
+        if circuit.pending:
             return
         sides = zip(circuit.ports, circuit.peers, strict=True)
         if any(
@@ -340,8 +349,19 @@ class QuantumNode(PortNode):
             assert onward is not None
             self.send(onward, message)
 
+    def on_distil(self, message: Distil | Distilled, envelope: Envelope) -> None:
+        """Take, or pass on, what one end of a circuit tells the other of their distillation."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is None:
+            self.strays += 1
+        elif circuit.distilling is None:
+            self._pass_on(circuit, envelope.sender, message)
+        else:
+            circuit.distilling.word(message)
+            self._finish_release(circuit)
+
     def _pass_on(self, circuit: Circuit, sender: str, message: Message) -> None:
-        """Pass a word on where the photons pass without this node's doing."""
+        """Pass on what is said along a circuit and not meant for this node."""
         west, east = circuit.peers
         onward = east if sender == west else west
         assert onward is not None

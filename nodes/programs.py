@@ -126,16 +126,24 @@ class ProgramNode:
 
     @asynccontextmanager
     async def circuit(
-        self, to: str, *, lanes: int = 1, nested: bool = False, cutoff_s: float | None = None
+        self,
+        to: str,
+        *,
+        lanes: int = 1,
+        nested: bool = False,
+        cutoff_s: float | None = None,
+        distil: str | None = None,
+        rounds: int = 1,
     ) -> AsyncIterator[CircuitEnd]:
         """Reserve a circuit to another end node for the length of the block.
 
         lanes: memory positions on each link; nested: swap in nested order; cutoff_s: intermediate nodes discard what
-        waited longer. Raises CircuitRefusedError, also if there is no path. Qubits of its pairs that are still held at
-        the end of the block are taken back.
+        waited longer; distil, rounds: distil pairs by "bbpssw", "dejmps" or "epl" before they come, in so many rounds;
+        for a next pair that takes more lanes than rounds and pairs held together. Raises CircuitRefusedError, also if
+        there is no path. Qubits of its pairs that are still held at the end of the block are taken back.
         """
         cutoff_ns = 0 if cutoff_s is None else round(cutoff_s * 1e9)
-        demand = Demand(self._path(to), Terms(lanes, nested, cutoff_ns))
+        demand = Demand(self._path(to), Terms(lanes, nested, cutoff_ns, distil=distil or "", rounds=rounds))
         end = CircuitEnd(self._node, self._held)
         name = await self._node.open_circuit(demand, end)
         try:

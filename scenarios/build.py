@@ -104,7 +104,7 @@ def _node(plan: Plan, node: Node, network: Network) -> QuantumNode:
 
 def _demand(route: Route, path: tuple[str, ...]) -> Demand:
     cutoff_ns = 0 if route.cutoff_s is None else max(1, round(route.cutoff_s * S))
-    terms = Terms(route.lanes, route.order == "nested", cutoff_ns)
+    terms = Terms(route.lanes, route.order == "nested", cutoff_ns, distil=route.distil or "", rounds=route.rounds)
     return Demand(path, terms, route.pairs, round(route.pause_s * S))
 
 

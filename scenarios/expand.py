@@ -258,6 +258,8 @@ def _demands(
                 errors.append((("route", k), f"{end_errors[0]!r} is a {nodes[end_errors[0]].kind}, not an end node"))
             elif path is None:
                 errors.append((("route", k), f"there is no path of links from {a!r} to {b!r}"))
+            elif route.distil and (clients := [n for n in (a, b) if nodes[n].kind == "photonic"]):
+                errors.append((("route", k, "distil"), f"{clients[0]!r} is a photonic client, which cannot distil"))
             else:
                 yield route, path
 

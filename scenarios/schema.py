@@ -164,7 +164,8 @@ class Route(_Strict):
 
     If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ... lanes: memory positions on
     each link. pairs: how many before the path is given to others (0: never), pause_s: mean time before asking, at first
-    and again. order: of swaps. cutoff_s: an intermediate node discards what waited longer (absent: never).
+    and again. order: of swaps. cutoff_s: an intermediate node discards what waited longer (absent: never). distil: the
+    ends distil their pairs before these count as delivered, in that many rounds (absent: they do not).
     """
 
     a: Pattern
@@ -174,6 +175,14 @@ class Route(_Strict):
     pause_s: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     order: Literal["asap", "nested"] = "asap"
     cutoff_s: Annotated[float, Field(gt=0)] | None = None
+    distil: Literal["bbpssw", "dejmps", "epl"] | None = None
+    rounds: Annotated[int, Field(ge=1, le=10)] = 1
+
+    @model_validator(mode="after")
+    def _distils(self) -> Route:
+        if self.distil is not None and self.lanes <= self.rounds:
+            raise ValueError(f"rounds = {self.rounds} of distillation takes lanes = {self.rounds + 1} or more")
+        return self
 
 
 class Scenario(_Strict):

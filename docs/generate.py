@@ -105,6 +105,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Scenario.controller": "the controller that admits demands, a table `[controller]`; absent: nodes ask each other",
     "Controller.at": "node where it is; its messages take the light's time along the fibres from there",
     "Controller.restart_after_s": "it begins again so long after a crash",
+    "Route.may_distil": "the controller may have pairs distilled if the fidelity needs it",
+    "Route.distil": "protocol by which the ends distil pairs before they deliver them; absent: they do not",
+    "Route.rounds": "rounds of distillation, each of which makes one pair of two; less than `lanes`",
     # profiles
     "Profile.scheme": "scheme of heralding",
     "Profile.collection": "a photon is emitted and collected into the fibre",

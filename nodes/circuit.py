@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from emulator import Port
 from emulator.time import Alarm
 
-from .circuits import EndRole, SwapOrder, SwapRole, Terms
+from .circuits import DistilRole, EndRole, SwapOrder, SwapRole, Terms
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +27,7 @@ class Circuit:
     decay: list[tuple[float, float]]
     share: float = 0.0  # of a heralding station of this hub
     role: SwapRole | EndRole | None = None
+    distilling: DistilRole | None = None
     closing: bool = False
     downstream_released: bool = False
     waiting_since_ns: int = 0
@@ -42,6 +43,11 @@ class Circuit:
     def is_tail(self) -> bool:
         """Return whether this node is the tail-end."""
         return self.index == len(self.path) - 1
+
+    @property
+    def pending(self) -> int:
+        """Return how many halves, records and messages its state machines wait with."""
+        return sum(role.pending for role in (self.role, self.distilling) if role is not None)
 
     @property
     def peers(self) -> tuple[str | None, str | None]:

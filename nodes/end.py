@@ -14,6 +14,7 @@ from emulator import (
     MS,
     Bank,
     BellState,
+    Contrasts,
     Envelope,
     Half,
     Handler,
@@ -380,10 +381,15 @@ class EndNode(QuantumNode):
     def _estimate(self, circuit: Circuit, half: Half, track: Track) -> float:
         """Return a pair's fidelity, by what all nodes on its way know of their links, memories and measurements."""
         contrast = self.settle(half)
+        x, y, z = multiplied(track.contrasts, self.stored_contrasts(circuit, half, track))
+        return (1 + contrast * (x + y) + z) / 4
+
+    def stored_contrasts(self, circuit: Circuit, half: Half, track: Track) -> Contrasts:
+        """Return what storage at both ends until now has left of a pair's contrasts, by what they know of it."""
         transverse, longitudinal = circuit.decay[1 if circuit.is_head else 0]
         stored_s = (self.now_ns - track.emitted_ns) * 1e-9
-        c, e = contrast * math.exp(-stored_s * transverse), math.exp(-stored_s * longitudinal)
-        return (1 + sum(multiplied(track.contrasts, multiplied(self.storage_contrasts(half), (c, c, e))))) / 4
+        c, e = math.exp(-stored_s * transverse), math.exp(-stored_s * longitudinal)
+        return multiplied(self.storage_contrasts(half), (c, c, e))
 
     def give_back(self, qubit: Qubit) -> None:
         """Free the qubit of a pair; its memory position serves the circuit again."""

@@ -20,6 +20,8 @@ from .circuits import (
     EAST,
     WEST,
     Confirm,
+    Distil,
+    Distilled,
     EndRole,
     Expire,
     Extended,
@@ -48,6 +50,7 @@ class QuantumNode(PortNode):
     stores = True
     switch = ""  # the heralding stations behind this node's optical switch, and how many they are
     analysers = 0
+    may_distil = False
 
     def __init__(
         self,
@@ -76,6 +79,8 @@ class QuantumNode(PortNode):
             Track: self.on_word,
             Expire: self.on_word,
             Extended: self.on_extended,
+            Distil: self.on_distil,
+            Distilled: self.on_distil,
             Datagram: self.on_datagram,
             Describe: self.on_describe,
         }
@@ -108,7 +113,7 @@ class QuantumNode(PortNode):
         return NodeReport(
             self.may_end,
             self.may_swap,
-            NodeFigures(decay, physics.bsm_ns, works, physics.bsm.contrasts, not self.stores),
+            NodeFigures(decay, physics.bsm_ns, works, physics.bsm.contrasts, not self.stores, physics.gate_contrast),
             tuple(
                 PortReport(peer, port.station, self.latency_ns_to(peer), port.bank, self.memory.positions(port.bank))
                 for peer, port in self.ports.items()
@@ -217,6 +222,8 @@ class QuantumNode(PortNode):
             return "the circuit exists already"
         if not (self.may_end if is_end else self.may_swap):
             return "this node cannot be an end" if is_end else "this node cannot swap"
+        if is_end and message.terms.distil and not self.may_distil:
+            return "this node cannot distil"
         lanes = message.terms.lanes
         for port, peer in zip(ports, _neighbours(message.path, self.name), strict=True):
             wanted = lanes * sum(p is not None and p.bank == port.bank for p in ports) if port else 0
@@ -293,6 +300,8 @@ class QuantumNode(PortNode):
         self.closing(circuit)
         if circuit.role is not None:
             circuit.role.stop()
+        if circuit.distilling is not None:
+            circuit.distilling.stop()
         for port in circuit.ports:
             if port is not None:
                 port.withdraw(circuit.name, self.send)
@@ -314,7 +323,7 @@ class QuantumNode(PortNode):
         """Give the memory back and say so, once nothing uses it and no word is awaited, here and further on."""
         if not circuit.closing or not circuit.downstream_released:
             return
-        if circuit.role is not None and circuit.role.pending:
+        if circuit.pending:
             return
         sides = zip(circuit.ports, circuit.peers, strict=True)
         if any(
@@ -375,8 +384,19 @@ class QuantumNode(PortNode):
             assert onward is not None
             self.send(onward, message)
 
+    def on_distil(self, message: Distil | Distilled, envelope: Envelope) -> None:
+        """Take, or pass on, what one end of a circuit tells the other of their distillation."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is None:
+            self.strays += 1
+        elif circuit.distilling is None:
+            self._pass_on(circuit, envelope.sender, message)
+        else:
+            circuit.distilling.word(message)
+            self._finish_release(circuit)
+
     def _pass_on(self, circuit: Circuit, sender: str, message: Message) -> None:
-        """Pass a word on where the photons pass without this node's doing."""
+        """Pass on what is said along a circuit and not meant for this node."""
         west, east = circuit.peers
         onward = east if sender == west else west
         assert onward is not None

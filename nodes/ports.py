@@ -127,14 +127,17 @@ class PortNode(Actor, ABC):
 
     # -- halves ----------------------------------------------------------------------------------------------------
 
-    def settle(self, half: Half) -> float:
+    def settle(self, half: Half, *, stays: bool = False) -> float:
         """Bring a stored qubit up to date with the attempts made beside it, before anything is done with it.
 
-        Returns the contrast that they have left.
+        Returns the contrast that they have left. stays: it is stored on thereafter.
         """
         if not self._disturbed:
             return 1.0
-        disturbed = self._attempts() - self._marks.pop(half.pair)
+        attempts = self._attempts()
+        disturbed = attempts - self._marks.pop(half.pair)
+        if stays:
+            self._marks[half.pair] = attempts
         contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
         if half.qubit is not None:
             self._device.dephase(half.qubit.id, contrast, self.now_ns)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from emulator import BellState, Gate, MemoryFullError, Qubit
 
-from .end import EndNode
+from .distiller import Distiller
 
 Z_AXIS = (0.0, 0.0, 1.0)
 
 
-class ProcessingNode(EndNode):
+class ProcessingNode(Distiller):
     """An end node with a quantum processor: qubits, gates, measurements along any axis, all with their noise.
 
     Local qubits live in the bank "processor". Operations take their time and are applied at its end.

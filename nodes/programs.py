@@ -151,7 +151,7 @@ class ProgramNode:
         return self._node.random(f"program {self._number}")
 
     @asynccontextmanager
-    async def circuit(
+    async def circuit(  # noqa: PLR0913  (a request has many options, all by keyword)
         self,
         to: str,
         *,
@@ -164,23 +164,28 @@ class ProgramNode:
         lanes: int = 1,
         nested: bool = False,
         cutoff_s: float = 0.0,
+        distil: str = "",
+        rounds: int = 1,
+        may_distil: bool = False,
     ) -> AsyncIterator[CircuitEnd]:
         """Reserve a circuit to another end node for the length of the block.
 
         rate, fidelity: pairs per second and mean fidelity that the network's controller is to promise; max_age_s,
         max_wait_s: each pair says whether it was older, or came later after the last one, than this; patience_s: how
         long the request may wait to be admitted; priority: who is first then; lanes: memory positions on each link;
-        nested: swap in nested order; cutoff_s: intermediate nodes discard what waited longer (0: never).
+        nested: swap in nested order; cutoff_s: intermediate nodes discard what waited longer (0: never);
+        distil, rounds: distil pairs by "bbpssw", "dejmps" or "epl" before they come, in so many rounds (for a next pair
+        that takes more lanes than rounds and pairs held together); may_distil: the controller may decide to, if the
+        fidelity needs it.
 
         Raises CircuitRefusedError with its code, also if there is no path, or no controller that could promise
         something. Qubits of its pairs that are still held at the end of the block are taken back.
         """
-        cutoff_ns, patience_ns = round(cutoff_s * 1e9), round(patience_s * 1e9)
-        contract = Contract(rate, fidelity, 0, patience_ns, cutoff_ns, priority, lanes=lanes, nested=nested)
+        terms = Terms(lanes, nested, round(cutoff_s * 1e9), distil=distil, rounds=rounds)
+        contract = Contract(rate, fidelity, 0, round(patience_s * 1e9), priority, may_distil, terms)
         controlled = bool(self._node.controller)
         if contract.promises and not controlled:
             raise CircuitRefusedError(self.name, "there is no controller to promise a rate or a fidelity", "UNSUPP")
-        terms = Terms(lanes, nested, cutoff_ns)
         demand = Demand(self._path(to), terms, contract=contract if controlled else None)
         end = CircuitEnd(self._node, self._held, Limits(fidelity, max_age_s * 1e9, max_wait_s * 1e9))
         name = await self._node.open_circuit(demand, end)

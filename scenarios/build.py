@@ -114,18 +114,16 @@ def _node(scenario: Scenario, plan: Plan, node: Node, network: Network) -> Quant
 
 def _demand(route: Route, path: tuple[str, ...], *, controlled: bool) -> Demand:
     cutoff_ns = 0 if route.cutoff_s is None else max(1, round(route.cutoff_s * S))
-    nested = route.order == "nested"
+    terms = Terms(route.lanes, route.order == "nested", cutoff_ns, distil=route.distil or "", rounds=route.rounds)
     contract = Contract(
         route.rate_hz,
         route.fidelity,
         round(route.duration_s * S),
         round(route.patience_s * S),
-        cutoff_ns,
         route.priority,
-        lanes=route.lanes,
-        nested=nested,
+        route.may_distil,
+        terms,
     )
-    terms = Terms(route.lanes, nested, cutoff_ns)
     return Demand(path, terms, route.pairs, round(route.pause_s * S), contract if controlled else None)
 
 

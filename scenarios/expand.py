@@ -262,7 +262,7 @@ def _demands(
     topology = Topology(nodes, links)
     for k, route in enumerate(scenario.route):
         ends = list(_match(route, nodes))
-        if not ends:
+        if not ends and route.most != 0:
             missing = next((p for p in (route.a, route.b) if not _matching(p, nodes)), route.a)
             errors.append((("route", k), f"no end nodes match {missing!r}{_nearest(missing, nodes)}"))
         for a, b in ends:
@@ -272,6 +272,8 @@ def _demands(
                 errors.append((("route", k), f"{end_errors[0]!r} is a {nodes[end_errors[0]].kind}, not an end node"))
             elif path is None:
                 errors.append((("route", k), f"there is no path of links from {a!r} to {b!r}"))
+            elif route.distil and (clients := [n for n in (a, b) if nodes[n].kind == "photonic"]):
+                errors.append((("route", k, "distil"), f"{clients[0]!r} is a photonic client, which cannot distil"))
             else:
                 yield route, path
 

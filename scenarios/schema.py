@@ -175,10 +175,12 @@ class Route(_Strict):
     If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ...; `pick` = "random" shuffles
     the list first. most: that many demands of the pattern only. lanes: memory positions on each link. pairs: how many
     before the path is given to others (0: never), pause_s: mean time before asking, at first and again. order: of
-    swaps. cutoff_s: an intermediate node discards what waited longer (absent: never).
+    swaps. cutoff_s: an intermediate node discards what waited longer (absent: never). distil: the ends distil their
+    pairs before these count as delivered, in that many rounds (absent: they do not).
 
     With a controller: rate_hz, fidelity: what it is to promise (0: nothing); duration_s: when the circuit ends (0: with
-    the run); patience_s: how long the demand may wait to be admitted; priority: who is first when several wait.
+    the run); patience_s: how long the demand may wait to be admitted; priority: who is first when several wait;
+    may_distil: the controller may have pairs distilled if the fidelity needs it.
     """
 
     a: Pattern
@@ -195,6 +197,15 @@ class Route(_Strict):
     duration_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     patience_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     priority: Annotated[int, Field(ge=0, le=7)] = 0
+    may_distil: bool = False
+    distil: Literal["bbpssw", "dejmps", "epl"] | None = None
+    rounds: Annotated[int, Field(ge=1, le=10)] = 1
+
+    @model_validator(mode="after")
+    def _distils(self) -> Route:
+        if self.distil is not None and self.lanes <= self.rounds:
+            raise ValueError(f"rounds = {self.rounds} of distillation takes lanes = {self.rounds + 1} or more")
+        return self
 
 
 class Scenario(_Strict):

@@ -1,5 +1,6 @@
 """The network layer: circuits along a path, their swaps and the tracking of pairs; state machines without a clock."""
 
+from .distilling import Distil, DistilActions, DistilHead, Distilled, DistilRole, DistilTail, Held, Meeting, Reading
 from .end import EndActions, EndRole
 from .messages import Confirm, Expire, Extended, Refuse, Release, Released, Reserve, Terms, Track
 from .order import SwapOrder
@@ -9,10 +10,19 @@ __all__ = [
     "EAST",
     "WEST",
     "Confirm",
+    "Distil",
+    "DistilActions",
+    "DistilHead",
+    "DistilRole",
+    "DistilTail",
+    "Distilled",
     "EndActions",
     "EndRole",
     "Expire",
     "Extended",
+    "Held",
+    "Meeting",
+    "Reading",
     "Refuse",
     "Release",
     "Released",

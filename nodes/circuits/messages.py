@@ -21,7 +21,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lanes: memory positions on each link; nested: swap in nested order instead of as soon as possible; cutoff_ns:
     discard what waited longer at an intermediate node (0: never); min_fidelity: of a fresh pair of each link (0: as the
     hardware is set); shares: which part of a heralding station's time is set aside for it at the hub of the head-end
-    and at that of the tail-end (0: what is left over).
+    and at that of the tail-end (0: what is left over); distil: how pairs are distilled ("": not at all), in how many
+    rounds.
     """
 
     lanes: int = 1
@@ -29,6 +30,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cutoff_ns: int = 0
     min_fidelity: float = 0.0
     shares: tuple[float, float] = (0.0, 0.0)
+    distil: str = ""
+    rounds: int = 1
 
 
 class Reserve(Message, frozen=True, tag="reserve"):

@@ -202,7 +202,7 @@ class Controller(Actor):
             (contract.rate_hz >= 0, f"a rate of {contract.rate_hz:g} pairs per second is impossible"),
             (0 <= contract.fidelity <= 1, f"a fidelity of {contract.fidelity:g} is impossible: it is between 0 and 1"),
             (contract.duration_ns >= 0, "a duration must not be negative"),
-            (contract.lanes >= 1, f"{contract.lanes} memory positions are none"),
+            (contract.terms.lanes >= 1, f"{contract.terms.lanes} memory positions are none"),
         )
         return next((reason for right, reason in checks if not right), None)
 

@@ -36,7 +36,8 @@ class NodeFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a node says of itself: its memory, and its Bell-state measurement.
 
     decay: of coherences and of populations, per second (zeros for photonic clients); measures: whether it is such a
-    client, which measures at once and so has its position free again with the herald.
+    client, which measures at once and so has its position free again with the herald; gate: what one step of
+    distillation at this end leaves of the contrasts.
     """
 
     decay: tuple[float, float]
@@ -44,6 +45,7 @@ class NodeFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     swap_probability: float
     swap_contrasts: tuple[float, float, float]
     measures: bool = False
+    gate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,20 +22,18 @@ class Contract(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a user asks of a circuit; 0 stands for no wish.
 
     rate_hz: pairs per second; fidelity: of the mean pair at its delivery; duration_ns: after which the circuit ends;
-    patience_ns: how long the demand may wait to be admitted (0: it is admitted at once or never); cutoff_ns: the oldest
-    that a half may get at an intermediate node; priority: who is first when several wait; distil: pairs may be
-    distilled to reach the fidelity; lanes: least memory positions on each link; nested: order of swaps.
+    patience_ns: how long the demand may wait to be admitted (0: it is admitted at once or never); priority: who is
+    first when several wait; may_distil: pairs may be distilled to reach the fidelity; terms: what the circuit has to be
+    like anyway, such as the least memory positions on each link.
     """
 
     rate_hz: float = 0.0
     fidelity: float = 0.0
     duration_ns: int = 0
     patience_ns: int = 0
-    cutoff_ns: int = 0
     priority: int = 0
-    distil: bool = False
-    lanes: int = 1
-    nested: bool = False
+    may_distil: bool = False
+    terms: Terms = Terms()
 
     @property
     def promises(self) -> bool:

@@ -11,11 +11,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from emulator import LinkFigures, RandomStream
 from nodes.circuits import Terms
 
 from .forecast import Forecast, NodeFigures, forecast
 from .messages import Contract
+from .refined import refined
 
 _WINDOW_S = 10.0
 _DEVIATIONS = 3.0
@@ -24,6 +27,8 @@ _CUTOFFS = (1.0, 0.3, 0.1, 0.03)  # in units of the shortest memory lifetime on 
 _HEADROOM = 3.0  # a shared link in a longer circuit is made that much faster, so that the others hardly wait for it
 _LEAST_SHARE = 0.02
 _MOST_KNOWN = 1_000
+_DISTIL = "dejmps"
+_MOST_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Foresight:
         if (found := self._known.get(key)) is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            found = self._known[key] = forecast(
+            bare = forecast(
                 way.links,
                 way.nodes,
                 self._random,
@@ -91,15 +96,16 @@ class Foresight:
                 nested=terms.nested,
                 shares=(first, last),
             )
+            found = self._known[key] = refined(bare, terms, (way.nodes[0], way.nodes[-1]))
         return found
 
 
 def plan(contract: Contract, way: Way, min_fidelity: float, foresee: Foresight) -> Offer | Shortfall:
     """Return the terms by which a way keeps a contract, with the fewest lanes, or why it cannot."""
-    if way.lanes < contract.lanes:
+    if way.lanes < contract.terms.lanes:
         return Shortfall("NORES", f"no free memory at {way.narrowest}", 0.0)
     if not contract.promises:
-        return Offer(way.path, Terms(contract.lanes, contract.nested, contract.cutoff_ns), 0.0, 0.0)
+        return Offer(way.path, contract.terms, 0.0, 0.0)
     needed_hz = needed_rate_hz(contract.rate_hz)
     best: Forecast | None = None
     for terms in _candidates(contract, way, min_fidelity):
@@ -114,17 +120,21 @@ def plan(contract: Contract, way: Way, min_fidelity: float, foresee: Foresight) 
 
 
 def _candidates(contract: Contract, way: Way, min_fidelity: float) -> Iterator[Terms]:
-    """Yield terms to try: few lanes before many, and cutoffs only if the fidelity needs them."""
+    """Yield terms to try: few lanes before many, and cutoffs and distillation only if the fidelity needs them."""
+    wish = contract.terms
     fastest = max(decay for node in way.nodes for decay in node.decay)
-    cutoffs_ns = [contract.cutoff_ns]
+    cutoffs_ns = [wish.cutoff_ns]
     if contract.fidelity and len(way.links) > 1 and fastest > 0:
         cutoffs_ns += [round(share / fastest * 1e9) for share in _CUTOFFS]
-    lanes = contract.lanes
+    lanes = wish.lanes
     while lanes <= min(way.lanes, _MOST_LANES):
         for cutoff_ns in cutoffs_ns:
-            if not contract.cutoff_ns or cutoff_ns <= contract.cutoff_ns:
-                yield Terms(lanes, contract.nested, cutoff_ns, min_fidelity)
-        if not contract.rate_hz:
+            if not wish.cutoff_ns or cutoff_ns <= wish.cutoff_ns:
+                yield replace(wish, lanes=lanes, cutoff_ns=cutoff_ns, min_fidelity=min_fidelity)
+        if contract.may_distil and not wish.distil and not any(node.measures for node in (way.nodes[0], way.nodes[-1])):
+            for rounds in range(1, min(lanes, _MOST_ROUNDS + 1)):
+                yield replace(wish, lanes=lanes, min_fidelity=min_fidelity, distil=_DISTIL, rounds=rounds)
+        if not contract.rate_hz and not contract.may_distil:
             break
         lanes *= 2
 
@@ -134,24 +144,22 @@ def _with_shares(contract: Contract, way: Way, terms: Terms, alone: Forecast, fo
     if not any(link.slot_ns for link in way.links):
         return Offer(way.path, terms, contract.rate_hz, contract.fidelity)
     needed_hz = needed_rate_hz(contract.rate_hz)
-    factor = 1.0 if len(way.links) == 1 else _HEADROOM / _yield(way)
+    bare = foresee(way, replace(terms, distil=""), (terms.lanes, terms.lanes))
+    factor = bare.rate_hz / alone.rate_hz  # pairs that distillation takes for one
+    if len(way.links) > 1:
+        factor *= _HEADROOM / _yield(way)
     while True:
         shares = _shares(way, needed_hz * factor, terms.lanes)
         for share, left in zip(shares, way.shares, strict=True):
             if share > left:
                 reason = f"the heralding stations have {max(0.0, left):.2f} of their time left, {share:.2f} is needed"
                 return Shortfall("NORES", reason, _least_fidelity(alone))
-        result = alone if len(way.links) == 1 else foresee(way, terms, shares)
+        result = alone if len(way.links) == 1 and not terms.distil else foresee(way, terms, shares)
         if _least_fidelity(result) >= contract.fidelity and _least_rate_hz(result) >= needed_hz:
-            return Offer(way.path, replace_shares(terms, shares), contract.rate_hz, contract.fidelity)
+            return Offer(way.path, replace(terms, shares=shares), contract.rate_hz, contract.fidelity)
         if all(share in (0.0, terms.lanes) for share in shares):
             return _shortfall(contract, way, result)
         factor *= 2
-
-
-def replace_shares(terms: Terms, shares: tuple[float, float]) -> Terms:
-    """Return the same terms with other shares."""
-    return Terms(terms.lanes, terms.nested, terms.cutoff_ns, terms.min_fidelity, shares)
 
 
 def _shares(way: Way, rate_hz: float, lanes: int) -> tuple[float, float]:

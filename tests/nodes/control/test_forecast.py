@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from emulator import RandomStream
+from emulator import LinkFigures, RandomStream
 from links.station import HeraldingStation
 from nodes import PhotonicClient, QuantumNode
-from nodes.control import Forecast, LinkFigures, NodeFigures, fidelity, forecast
+from nodes.control.forecast import Forecast, NodeFigures, fidelity, forecast
 from scenarios.build import World
 from scenarios.report import route_json
 from scenarios.run import prepare, run_scenario

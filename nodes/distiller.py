@@ -1,0 +1,148 @@
+"""End nodes that can distil the pairs of their circuits: gates and read-out of their own hardware."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from emulator import Contrasts, Gate, Half, Message, Port, Qubit, multiplied
+from emulator.quantum import gates
+
+from .circuit import Circuit
+from .circuits import DistilHead, DistilTail, Held, Meeting, Reading, Reserve, Terms, Track
+from .distillation import PROTOCOLS, Weights
+from .end import EndNode
+
+# The gates that turn the kept and the spent qubit, if they are turned.
+Turned: TypeAlias = tuple[Gate | None, Gate | None]
+
+
+class Distiller(EndNode):
+    """An end node with gates for two qubits. It hands on the pairs of a circuit when they have been distilled."""
+
+    may_distil = True
+
+    def refusal(self, message: Reserve, ports: tuple[Port | None, Port | None]) -> str | None:
+        """Refuse also a distillation that cannot be done."""
+        return super().refusal(message, ports) or _misfit(message.terms)
+
+    def activated(self, circuit: Circuit) -> None:
+        """Be ready to distil the pairs of a circuit."""
+        super().activated(circuit)
+        terms = circuit.terms
+        if terms.distil:
+            actions = _DistilActions(self, circuit)
+            role = DistilHead if circuit.is_head else DistilTail
+            circuit.distilling = role(circuit.name, PROTOCOLS[terms.distil], terms.rounds, actions)
+
+    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
+        """Take an end-to-end pair."""
+        if circuit.distilling is None:
+            self.hand_on(circuit, half, track)
+        else:
+            circuit.distilling.pair(half, track)
+
+    def hand_on(self, circuit: Circuit, half: Half, track: Track) -> None:
+        """Deliver a pair, distilled if it was to be."""
+        super().deliver(circuit, half, track)
+
+    def finish_distil(self, circuit: Circuit, meeting: Meeting, turns: Turned, cnot: Gate) -> None:
+        """Do this end's part in a distillation, at the end of the time that it takes."""
+        kept, spent = meeting.kept.half, meeting.spent.half
+        x, y, z = self._forecast(circuit, meeting)
+        outcome = self._distil(kept.qubit, spent.qubit, turns, cnot)
+        self.record("distil", circuit.name, meeting.round, kept.pair, spent.pair, outcome)
+        turned = sum(turn is not None for turn in turns)
+        left = (1 - self.physics.one_qubit_depolarising) ** turned * (1 - self.physics.two_qubit_depolarising)
+        assert circuit.distilling is not None
+        circuit.distilling.operated(meeting, Reading(outcome, (x * left, y * left, z * left), left))
+        self._finish_release(circuit)
+
+    def _distil(self, kept: Qubit | None, spent: Qubit | None, turns: Turned, cnot: Gate) -> int:
+        """Return what is read of the spent qubit, -1 if there is no answer."""
+        assert kept is not None
+        assert spent is not None
+        for qubit, turn in zip((kept, spent), turns, strict=True):
+            if turn is not None:
+                self._device.gate(turn, qubit.id, time_ns=self.now_ns)
+        self._device.gate(cnot, kept.id, spent.id, time_ns=self.now_ns)
+        random = self.random("distil")
+        u = (random.uniform(), random.uniform())
+        outcome = self._device.measure(spent.id, self.now_ns, u=u, readout=self.physics.readout)
+        return -1 if outcome is None else outcome
+
+    def _forecast(self, circuit: Circuit, meeting: Meeting) -> Contrasts:
+        """Return the contrasts of the kept pair if it is kept, but for its storage at both ends; and settle both."""
+        assert circuit.distilling is not None
+        kept = self._contrasts(circuit, meeting.kept, stays=True)
+        spent = self._contrasts(circuit, meeting.spent, stays=False)
+        after = _contrasts_of(circuit.distilling.protocol.forecast(_weights_of(kept), _weights_of(spent)).weights)
+        stored = self.stored_contrasts(circuit, meeting.kept.half, meeting.kept.track)
+        x, y, z = (contrast / left if left else 0.0 for contrast, left in zip(after, stored, strict=True))
+        return x, y, z
+
+    def _contrasts(self, circuit: Circuit, held: Held, *, stays: bool) -> Contrasts:
+        contrast = self.settle(held.half, stays=stays)
+        fresh = multiplied(held.track.contrasts, (contrast, contrast, 1.0))
+        return multiplied(fresh, self.stored_contrasts(circuit, held.half, held.track))
+
+
+def _misfit(terms: Terms) -> str | None:
+    """Return what is wrong with a distillation, if anything is."""
+    if not terms.distil:
+        return None
+    if terms.distil not in PROTOCOLS:
+        return f"no distillation protocol {terms.distil!r}; there are {', '.join(PROTOCOLS)}"
+    if terms.rounds < 1:
+        return f"{terms.rounds} rounds of distillation; it takes at least 1"
+    if terms.lanes <= terms.rounds:
+        return f"distillation needs more lanes than rounds, not {terms.lanes} for {terms.rounds}"
+    return None
+
+
+def _weights_of(contrasts: Contrasts) -> Weights:
+    """Return how likely each error is, of a Bell-diagonal pair with these contrasts."""
+    x, y, z = contrasts
+    return (1 + x + y + z) / 4, (1 - x - y + z) / 4, (1 + x - y - z) / 4, (1 - x + y - z) / 4
+
+
+def _contrasts_of(weights: Weights) -> Contrasts:
+    a, b, c, d = weights
+    return a - b + c - d, a - b - c + d, a + b - c - d
+
+
+class _DistilActions:
+    """What the distillation of a circuit's pairs has its node do, with the gates that this takes."""
+
+    def __init__(self, node: Distiller, circuit: Circuit) -> None:
+        physics, protocol = node.physics, PROTOCOLS[circuit.terms.distil]
+        self._node = node
+        self._circuit = circuit
+        self._turns: list[Gate | None] = []
+        for turn in protocol.turns:
+            axis, angle_rad = turn.rotation(head=circuit.is_head)
+            gate = gates.rotation(*axis, angle_rad).depolarised(physics.one_qubit_depolarising) if angle_rad else None
+            self._turns.append(gate)
+        self._cnot = gates.CNOT.depolarised(physics.two_qubit_depolarising)
+
+    def send(self, side: int, message: Message) -> None:
+        peer = self._circuit.peers[side]
+        assert peer is not None
+        self._node.send(peer, message)
+
+    def choose(self, n: int) -> int:
+        return self._node.random("distil").below(n)
+
+    def operate(self, meeting: Meeting) -> None:
+        physics = self._node.physics
+        kept, spent = meeting.turns
+        turns = (self._turns[kept], self._turns[spent])
+        turned = sum(turn is not None for turn in turns)
+        duration_ns = turned * physics.one_qubit_ns + physics.two_qubit_ns + physics.readout_ns
+        self._node.after(duration_ns, self._node.finish_distil, self._circuit, meeting, turns, self._cnot)
+
+    def hand_on(self, half: Half, track: Track) -> None:
+        self._node.hand_on(self._circuit, half, track)
+
+    def free(self, half: Half) -> None:
+        self._node.forget(half)
+        self._node.refill(self._circuit)

@@ -30,6 +30,12 @@ class NodePhysics:
     retrieval_efficiency: float = 1.0
     retrieval_decay_s: float = math.inf
 
+    @property
+    def gate_contrast(self) -> float:
+        """By what the gates and the read-out of one step of distillation shrink the contrasts of a pair, at one end."""
+        gates = (1 - self.one_qubit_depolarising) ** 2 * (1 - self.two_qubit_depolarising) ** 2
+        return gates * (1 - self.readout.error_0 - self.readout.error_1)
+
     def retrieval(self, stored_ns: int) -> float:
         """Return the probability that a memory gives its excitation back after a time of storage."""
         return self.retrieval_efficiency * math.exp(-stored_ns * 1e-9 / self.retrieval_decay_s)

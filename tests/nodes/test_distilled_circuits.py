@@ -174,6 +174,7 @@ def test_epl_makes_pure_pairs_over_a_lossy_single_click_link(worlds: SimpleNames
     raw = worlds.read(document | {"route": [{"a": "alice", "b": "bob"}]})
     raw.network.run(for_ns=100 * MS)
     fidelity = raw.monitor.routes["alice", "bob"].fidelity_mean
+    assert fidelity is not None
     assert 0.5 < fidelity < 0.9
     world = worlds.read(document)
     outcome = world.network.run(for_ns=300 * MS)
@@ -335,4 +336,4 @@ def test_a_program_hears_why_its_pairs_cannot_be_distilled() -> None:
         refused.append(str(caught.value))
 
     run_programs("chain", {"chain-a": alice}, for_s=0.1, settings=(*LINK, "chain.0.fidelity=1"))
-    assert refused == ["chain-a refused: distillation needs more lanes than rounds, not 2 for 2"]
+    assert refused == ["chain-a refused: distillation needs more lanes than rounds, not 2 for 2 (NORES)"]

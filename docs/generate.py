@@ -82,6 +82,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Star.farthest_km": "length of the longest fibre; absent: all have `length_km`",
     "Star.photonic_clients": "how many of the end nodes, the last ones, are photonic clients",
     "Star.hub_memories": "positions of the hub that all its end nodes share",
+    "Star.analysers": "heralding stations behind an optical switch at the hub, which bring any two end nodes together; "
+    "absent: each end node has one of its own, and the hub swaps",
+    "Star.switch_ms": "how long the optical switch needs to switch",
+    "Star.slot_ms": "how long a heralding station serves one pair of nodes while others wait",
     "Star.hub_hardware": "profile of the hub",
     "Star.hardware": "profile of the processing end nodes",
     "Star.client_hardware": "profile of the photonic clients",

@@ -10,7 +10,21 @@ from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, QuantumDevice, QuantumMemory, Qubit
 from .messages import Message, MessageError, PairId, decode, encode, message_types
 from .network import ActorCrashError, Network, Outcome
-from .port import Begin, Half, Herald, Port, Session, Start, Stop, Stopped, TimedOut
+from .port import (
+    UNKNOWN,
+    Begin,
+    Contrasts,
+    Half,
+    Herald,
+    Paused,
+    Port,
+    Session,
+    Start,
+    Stop,
+    Stopped,
+    TimedOut,
+    multiplied,
+)
 from .quantum import (
     PERFECT,
     BellMeasurement,
@@ -32,6 +46,7 @@ from .time import Timeline
 __all__ = [
     "MS",
     "PERFECT",
+    "UNKNOWN",
     "US",
     "Actor",
     "ActorCrashError",
@@ -41,6 +56,7 @@ __all__ = [
     "BellState",
     "Channel",
     "ChannelFault",
+    "Contrasts",
     "Engine",
     "Envelope",
     "Gate",
@@ -57,6 +73,7 @@ __all__ = [
     "Noise",
     "Outcome",
     "PairId",
+    "Paused",
     "Port",
     "QuantumDevice",
     "QuantumMemory",
@@ -78,5 +95,6 @@ __all__ = [
     "decode",
     "encode",
     "message_types",
+    "multiplied",
     "parity",
 ]

@@ -225,6 +225,13 @@ class Actor:
         if not connection.send(message, cell.timeline.now_ns):
             self.record("queue full", to)
 
+    def latency_ns_to(self, neighbour: str) -> int:
+        """Return how long light takes to a neighbour; raises UnknownActorError if there is none of that name."""
+        channel = self._cell.channels.get(neighbour)
+        if channel is None:
+            raise UnknownActorError(f"{self.name} has no channel to {neighbour!r}")
+        return channel.latency_ns
+
     def after(self, delay_ns: int, fn: Callable[..., None], *args: Any) -> None:
         """Call `fn(*args)` after at least 1 ns, unless this life has ended by then."""
         cell = self._cell

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from .quantum import PERFECT, BellMeasurement, BellState, Gate, Noise, QubitId, Readout
+
+_MOMENT_NS: Final = 1_000  # short against all storage
 
 
 class QuantumDevice(Protocol):
@@ -152,6 +155,20 @@ class QuantumMemory:
         if positions > self.spare(bank, owner):
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
+
+    def contrasts(self, bank: str, stored_ns: int) -> tuple[float, float, float]:
+        """Return by what storage shrinks the coherences (X, Y) and the populations (Z) of a qubit of a bank."""
+        noise = self._banks[bank].noise
+        factors = noise.factors(0, stored_ns)
+        if factors is not None:
+            return factors[0], factors[0], factors[1]
+        matrix = noise.matrix(0, stored_ns)
+        return float(matrix[1, 1]), float(matrix[2, 2]), float(matrix[3, 3])
+
+    def decay(self, bank: str) -> tuple[float, float]:
+        """Return how fast that begins, per second, of the coherences and of the populations."""
+        x, y, z = self.contrasts(bank, _MOMENT_NS)
+        return -math.log(math.sqrt(x * y)) / (_MOMENT_NS * 1e-9), -math.log(z) / (_MOMENT_NS * 1e-9)
 
     def taken(self, bank: str, owner: Owner) -> int:
         """Return how many of an owner's reserved positions are in use."""

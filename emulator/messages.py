@@ -57,7 +57,7 @@ def message_types() -> dict[str, type[Message]]:
 
 def encode(message: Message) -> bytes:
     """Return the MessagePack bytes of a message: an array that starts with the tag."""
-    packed: bytes = msgpack.packb(msgspec.to_builtins(message))
+    packed: bytes = msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)))
     return packed
 
 

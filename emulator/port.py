@@ -7,6 +7,7 @@ label (the circuit they serve), tells both when to emit (`Begin`), and announces
     node                            station
      | -- Start(label, position) -->  |    one session
      | <-- Begin(first emission) ---  |    the other side has one too: attempts begin
+     | <-- Paused ------------------  |    others are served for a while; another Begin follows
      | <-- Herald(pair, bell) ------  |    or TimedOut, or (after a Stop) Stopped: the session has ended
 """
 
@@ -14,20 +15,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from .memory import QuantumMemory, Qubit
+from .memory import Owner, QuantumMemory, Qubit
 from .messages import Message, PairId
+
+# How strongly the outcomes of a pair's two ends agree in the bases X, Y and Z: its fidelity is (1 + their sum) / 4.
+Contrasts: TypeAlias = tuple[float, float, float]
+
+UNKNOWN: Final[Contrasts] = (0.0, 0.0, 0.0)
+
+
+def multiplied(a: Contrasts, b: Contrasts) -> Contrasts:
+    """Return what is left of contrasts: along a chain of swapped pairs, and with storage, they multiply."""
+    return a[0] * b[0], a[1] * b[1], a[2] * b[2]
 
 
 class Start(Message, frozen=True, tag="link-start"):
-    """Node to station: a position is ready to emit for a label; give up after `patience_ns` of attempts (0: never)."""
+    """Node to station: a position is ready to emit for a label; give up after `patience_ns` of attempts (0: never).
+
+    min_fidelity: the least fidelity of a fresh pair that is of use (0: whatever gives most pairs); share: what part of
+    an analyser's time was set aside for this label, where analysers are shared.
+    """
 
     label: str
     session: int
     position: int
     generation: int
     patience_ns: int
+    min_fidelity: float
+    share: float
 
 
 class Stop(Message, frozen=True, tag="link-stop"):
@@ -37,11 +54,21 @@ class Stop(Message, frozen=True, tag="link-stop"):
 
 
 class Begin(Message, frozen=True, tag="link-begin"):
-    """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`."""
+    """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`.
+
+    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|.
+    """
 
     session: int
     first_emission_ns: int
     period_ns: int
+    contrasts: Contrasts
+
+
+class Paused(Message, frozen=True, tag="link-paused"):
+    """Station to node: the analyser serves others for a while."""
+
+    session: int
 
 
 class Herald(Message, frozen=True, tag="link-herald"):
@@ -74,16 +101,18 @@ class Half:
     bell: int
     qubit: Qubit | None  # None once it was measured
     emitted_ns: int
+    contrasts: Contrasts = UNKNOWN  # of the pair when it was fresh
 
 
 @dataclass(slots=True)
 class Session:
-    """A session under way: the position it offers, and since when it emits (None: not yet)."""
+    """A session under way: the position it offers, and since when it emits (None: not now)."""
 
     label: str
     qubit: Qubit
     emitting_since_ns: int | None = None
     period_ns: int = 1
+    contrasts: Contrasts = UNKNOWN
     stopping: bool = False
 
 
@@ -92,39 +121,34 @@ Send: TypeAlias = Callable[[str, Message], None]
 
 
 class Port:
-    """A node's end of a link. It keeps as many sessions under way as the memory reserved for a label allows.
+    """A node's fibre to a station. It keeps as many sessions under way as the memory reserved for a label allows.
 
-    peer: the node at the other end; station: the heralding station between; bank: the memory bank that serves this
-    port; latency_ns: of the whole link.
+    station: the heralding station at the other end of the fibre; bank: the memory bank that serves this port;
+    patience_ns: give up a session after that long of attempts (0: never).
     """
 
-    def __init__(
-        self,
-        peer: str,
-        station: str,
-        bank: str,
-        *,
-        latency_ns: int,
-        patience_ns: int = 0,
-    ) -> None:
-        self.peer = peer
+    def __init__(self, station: str, bank: str, *, patience_ns: int = 0) -> None:
         self.station = station
         self.bank = bank
-        self.latency_ns = latency_ns
         self.patience_ns = patience_ns
         self.sessions: dict[int, Session] = {}
         self.emitted = 0  # attempts of sessions that have ended
         self._next = 1
 
-    def fill(self, label: str, memory: QuantumMemory, send: Send) -> None:
-        """Offer every spare position reserved for a label to the station."""
-        owner = (label, self.peer)
+    def fill(
+        self, owner: Owner, memory: QuantumMemory, send: Send, *, min_fidelity: float = 0.0, share: float = 0.0
+    ) -> None:
+        """Offer every spare position reserved for an owner to the station; the owner's first part is the label."""
+        label = owner[0]
         for _ in range(memory.spare(self.bank, owner)):
             qubit = memory.take(self.bank, owner)
             session, self._next = self._next, self._next + 1
             self.sessions[session] = Session(label, qubit)
             _, position, generation = qubit.id
-            send(self.station, Start(label, session, position, generation, self.patience_ns))
+            send(
+                self.station,
+                Start(label, session, position, generation, self.patience_ns, min_fidelity, share),
+            )
 
     def withdraw(self, label: str, send: Send) -> None:
         """Stop all sessions of a label; each ends when the station has answered."""
@@ -139,6 +163,13 @@ class Port:
             self.emitted += _attempts(session, message.first_emission_ns)  # with an earlier partner
             session.emitting_since_ns = message.first_emission_ns
             session.period_ns = message.period_ns
+            session.contrasts = message.contrasts
+
+    def paused(self, number: int, now_ns: int) -> None:
+        """Note that a session's attempts rest."""
+        if (session := self.sessions.get(number)) is not None:
+            self.emitted += _attempts(session, now_ns)
+            session.emitting_since_ns = None
 
     def ended(self, number: int, now_ns: int) -> Session | None:
         """End a session on the station's word; return it, or None if it is not known (any more)."""

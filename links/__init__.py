@@ -1,19 +1,24 @@
 """Links: fibre, the heralded states of each scheme, and the heralding station that makes pairs between two nodes."""
 
+from .calibration import BrightStates, Calibration, Fixed
 from .fibre import Fibre
 from .heralding import HeraldedState, HeraldedStateModel
 from .schemes import AbstractLink, AtomicFrequencyComb, DoubleClick, PairSource, SingleClick
-from .station import Arm, HeraldingStation
+from .station import Arm, HeraldingStation, Switch
 
 __all__ = [
     "AbstractLink",
     "Arm",
     "AtomicFrequencyComb",
+    "BrightStates",
+    "Calibration",
     "DoubleClick",
     "Fibre",
+    "Fixed",
     "HeraldedState",
     "HeraldedStateModel",
     "HeraldingStation",
     "PairSource",
     "SingleClick",
+    "Switch",
 ]

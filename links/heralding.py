@@ -159,6 +159,16 @@ class HeraldedStateModel:
             raise ValueError("fidelity is undefined: the two memories are never both loaded")
         return math.fsum(state.fidelity * w for state, w in self._loaded()) / weight
 
+    @property
+    def contrasts(self) -> tuple[float, float, float]:
+        """Mean of |<XX>|, |<YY>|, |<ZZ>| relative to the announced Bell state; zeros if no attempt is ever heralded."""
+        weight = math.fsum(self.weights)
+        if weight < _NEVER:
+            return 0.0, 0.0, 0.0
+        branches = list(zip(self.states, self.weights, strict=True))
+        x, y, z = (math.fsum(SIGNS[s.bell][k] * s.pauli[5 * k] * w for s, w in branches) / weight for k in (1, 2, 3))
+        return x, y, z
+
     def draw_attempts(self, u: float) -> int:
         """Draw the number of attempts up to and including the first success, from a uniform `u` in [0, 1).
 

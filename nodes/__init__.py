@@ -1,6 +1,7 @@
 """The nodes of the network, their control stack, and the programs that run on them."""
 
 from .circuit import Circuit
+from .circuits import Terms
 from .delivery import CircuitClosedError, CircuitRefusedError, Pair
 from .end import Demand, EndNode
 from .node import QuantumNode
@@ -28,4 +29,5 @@ __all__ = [
     "QuantumNode",
     "Repeater",
     "Socket",
+    "Terms",
 ]

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from emulator import Port
 from emulator.time import Alarm
 
-from .circuits import EndRole, SwapOrder, SwapRole
+from .circuits import EndRole, SwapOrder, SwapRole, Terms
 
 
 @dataclass(slots=True, eq=False)
 class Circuit:
-    """What a node knows of a circuit through it. `role` is there while the circuit is active."""
+    """What a node knows of a circuit through it. `role` is there while the circuit is active.
+
+    ports: to the west and to the east; None where there is no neighbour, and at a hub that lets the photons of both
+    sides meet without touching them. decay: per second, of the contrasts of a qubit at the head-end and the tail-end.
+    """
 
     name: str
     path: tuple[str, ...]
     index: int
-    cutoff_ns: int
+    terms: Terms
     order: SwapOrder
-    ports: tuple[Port | None, Port | None]  # to the west and to the east
+    ports: tuple[Port | None, Port | None]
+    decay: list[tuple[float, float]]
+    share: float = 0.0  # of a heralding station of this hub
     role: SwapRole | EndRole | None = None
     closing: bool = False
     downstream_released: bool = False
@@ -36,3 +42,9 @@ class Circuit:
     def is_tail(self) -> bool:
         """Return whether this node is the tail-end."""
         return self.index == len(self.path) - 1
+
+    @property
+    def peers(self) -> tuple[str | None, str | None]:
+        """Return the neighbours to the west and to the east."""
+        west = None if self.is_head else self.path[self.index - 1]
+        return west, None if self.is_tail else self.path[self.index + 1]

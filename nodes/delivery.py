@@ -27,7 +27,8 @@ class Pair:
 
     name: the same at both ends; bell: which Bell state it is, from messages alone; age_ns: since its photon left this
     node; qubit: this node's half, or None at a photonic client, which has measured `outcome` in `basis` (1 X, 2 Y, 3 Z;
-    0: its detector gave no answer).
+    0: its detector gave no answer); fidelity: what it is at this moment, as estimated from what the nodes on its way
+    know of themselves; waited_ns: since the last pair, or the beginning of the circuit.
     """
 
     name: tuple[PairId, PairId]
@@ -36,6 +37,8 @@ class Pair:
     qubit: Qubit | None
     basis: int = 0
     outcome: int = 0
+    fidelity: float = 0.25
+    waited_ns: int = 0
 
 
 class Consumer(Protocol):

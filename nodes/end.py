@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +10,11 @@ from typing import TypeAlias
 
 import trio
 
-from emulator import MS, Bank, BellState, Half, PairId, Port, QuantumDevice, Qubit
+from emulator import MS, Bank, BellState, Half, Port, QuantumDevice, Qubit, multiplied
 from emulator.time import Place
 
 from .circuit import Circuit
-from .circuits import Refuse, Reserve
+from .circuits import Refuse, Reserve, Terms, Track
 from .datagram import Datagram
 from .delivery import CircuitRefusedError, Consumer, Pair
 from .node import QuantumNode
@@ -31,16 +32,14 @@ _LONGEST_BACKOFF_NS = 800 * MS
 class Demand:
     """A wish for pairs with another end node, along a path of node names that begins here.
 
-    lanes: memory positions on each link; pairs: how many before the path is given back, so that others may have it
-    (0: never); pause_ns: mean time between giving back and asking again; nested, cutoff_ns: see `Reserve`.
+    pairs: how many before the path is given back, so that others may have it (0: never); pause_ns: mean time between
+    giving back and asking again.
     """
 
     path: tuple[str, ...]
-    lanes: int = 1
+    terms: Terms = Terms()  # noqa: RUF009  (frozen)
     pairs: int = 0
     pause_ns: int = 0
-    nested: bool = False
-    cutoff_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -74,7 +73,7 @@ class EndNode(QuantumNode):
         name: str,
         device: QuantumDevice,
         banks: Mapping[str, Bank],
-        ports: Sequence[Port],
+        ports: Mapping[str, Port],
         physics: NodePhysics | None = None,
         demands: Sequence[Demand] = (),
     ) -> None:
@@ -133,7 +132,9 @@ class EndNode(QuantumNode):
         request = self._requests[name] = _Request(demand)
         if consumer is not None:
             self._consumers[name] = consumer
-        self.reserve(Reserve(name, demand.path, demand.lanes, demand.nested, demand.cutoff_ns, 0))
+        port = self.ports.get(demand.path[1])
+        decay = (0.0, 0.0) if port is None else self.storage_decay(port)
+        self.reserve(Reserve(name, demand.path, demand.terms, 0, decay))
         try:
             await request.answered.wait()
         except trio.Cancelled:
@@ -234,12 +235,17 @@ class EndNode(QuantumNode):
 
     # -- pairs -----------------------------------------------------------------------------------------------------
 
-    def deliver(self, circuit: Circuit, half: Half, far: PairId, bell: int) -> None:
+    def share(self, circuit: Circuit, side: int) -> float:
+        """Return what the nearest hub has given to a circuit."""
+        return circuit.terms.shares[0 if circuit.is_head else 1]
+
+    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
         """Take an end-to-end pair: record it, and hand it to the consumer."""
+        far, bell = track.origin, track.bell
         name = (half.pair, far) if circuit.is_head else (far, half.pair)
         waited_ns = self.now_ns - circuit.waiting_since_ns
         circuit.waiting_since_ns = self.now_ns
-        self.settle(half)
+        fidelity = self._estimate(circuit, half, track)
         age_ns = self.now_ns - half.emitted_ns
         evidence = self.evidence(half)
         end = 0 if circuit.is_head else 1
@@ -247,7 +253,9 @@ class EndNode(QuantumNode):
         consumer = None if circuit.closing else self._consumers.get(circuit.name)
         if consumer is not None:
             basis, outcome = (-evidence[0], evidence[1]) if half.qubit is None else (0, 0)
-            consumer.put(Pair(name, BellState(bell), age_ns, half.qubit, basis, outcome))
+            consumer.put(
+                Pair(name, BellState(bell), age_ns, half.qubit, basis, outcome, fidelity=fidelity, waited_ns=waited_ns)
+            )
         elif half.qubit is not None:
             self.memory.free(half.qubit)
         self.refill(circuit)
@@ -256,6 +264,14 @@ class EndNode(QuantumNode):
             request.delivered += 1
             if request.delivered == request.demand.pairs:
                 request.enough.set()
+
+    def _estimate(self, circuit: Circuit, half: Half, track: Track) -> float:
+        """Return a pair's fidelity, by what all nodes on its way know of their links, memories and measurements."""
+        contrast = self.settle(half)
+        transverse, longitudinal = circuit.decay[1 if circuit.is_head else 0]
+        stored_s = (self.now_ns - track.emitted_ns) * 1e-9
+        c, e = contrast * math.exp(-stored_s * transverse), math.exp(-stored_s * longitudinal)
+        return (1 + sum(multiplied(track.contrasts, multiplied(self.storage_contrasts(half), (c, c, e))))) / 4
 
     def give_back(self, qubit: Qubit) -> None:
         """Free the qubit of a pair; its memory position serves the circuit again."""

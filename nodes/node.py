@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from emulator import (
     Bank,
@@ -10,9 +10,9 @@ from emulator import (
     Half,
     Handler,
     Message,
-    PairId,
     Port,
     QuantumDevice,
+    multiplied,
 )
 
 from .circuit import Circuit
@@ -49,7 +49,7 @@ class QuantumNode(PortNode):
         name: str,
         device: QuantumDevice,
         banks: Mapping[str, Bank],
-        ports: Sequence[Port],
+        ports: Mapping[str, Port],
         physics: NodePhysics | None = None,
     ) -> None:
         super().__init__(name, device, banks, ports, physics)
@@ -105,7 +105,7 @@ class QuantumNode(PortNode):
             role.pair(half)
         elif role is not None:
             role.pair(EAST if port is circuit.ports[EAST] else WEST, half)
-            if circuit.cutoff_ns:
+            if circuit.terms.cutoff_ns:
                 self._watch_cutoff(circuit)
 
     def session_ended(self, label: str) -> None:
@@ -125,44 +125,49 @@ class QuantumNode(PortNode):
         """Do this node's part of a reservation; at the head-end, begin it."""
         path, index = message.path, message.path.index(self.name)
         last = len(path) - 1
-        west = self.ports[path[index - 1]] if index > 0 else None
-        if index < last and path[index + 1] not in self.ports:
-            self._refuse(message.circuit, self.name, f"no link to {path[index + 1]}", west)
+        west = path[index - 1] if index > 0 else None
+        east = path[index + 1] if index < last else None
+        if east is not None and east not in self.ports:
+            self._refuse(message.circuit, self.name, f"no link to {east}", west)
             return
-        east = self.ports[path[index + 1]] if index < last else None
-        ports = (west, east)
-        reason = self._refusal(message, ports)
+        ports = (self.ports.get(west or ""), self.ports.get(east or ""))
+        reason = self.refusal(message, ports)
         if reason is not None:
             self._refuse(message.circuit, self.name, reason, west)
             return
-        for port in ports:
-            if port is not None:
-                self.memory.reserve(port.bank, (message.circuit, port.peer), message.lanes)
-        order = SwapOrder(len(path), message.nested)
-        circuit = Circuit(message.circuit, path, index, message.cutoff_ns, order, ports)
+        order = SwapOrder(len(path), message.terms.nested)
+        circuit = Circuit(message.circuit, path, index, message.terms, order, ports, [message.decay, (0.0, 0.0)])
+        self.set_aside(circuit)
         self._circuits[circuit.name] = circuit
         if east is None:
             start_ns = self.now_ns + message.latency_ns + _HOP_MARGIN_NS * last
-            self._confirm(circuit, start_ns)
+            self._confirm(circuit, start_ns, self.storage_decay(self.ports[path[index - 1]]))
         else:
-            latency_ns = message.latency_ns + east.latency_ns
-            self.send(
-                east.peer,
-                Reserve(circuit.name, path, message.lanes, message.nested, message.cutoff_ns, latency_ns),
-            )
+            latency_ns = message.latency_ns + self.latency_ns_to(east)
+            self.send(east, Reserve(circuit.name, path, message.terms, latency_ns, message.decay))
+
+    def set_aside(self, circuit: Circuit) -> None:
+        """Set aside what a circuit needs at this node."""
+        for port, peer in zip(circuit.ports, circuit.peers, strict=True):
+            if port is not None and peer is not None:
+                self.memory.reserve(port.bank, (circuit.name, peer), circuit.terms.lanes)
+
+    def storage_decay(self, port: Port) -> tuple[float, float]:
+        """Return how fast the contrasts of a half begin to decay that this node stores, per second."""
+        return self.memory.decay(port.bank)
 
     def on_confirm(self, message: Confirm, envelope: Envelope) -> None:
         """All have reserved: start when they all do."""
         circuit = self._circuits.get(message.circuit)
         if circuit is not None and not circuit.closing:
-            self._confirm(circuit, message.start_ns)
+            self._confirm(circuit, message.start_ns, message.decay)
 
     def on_refuse(self, message: Refuse, envelope: Envelope) -> None:
         """Somebody further on could not reserve: undo this node's part."""
         circuit = self._circuits.pop(message.circuit, None)
         if circuit is not None:
-            self._give_back(circuit)
-            self._refuse(message.circuit, message.node, message.reason, circuit.ports[WEST])
+            self.give_back_all(circuit)
+            self._refuse(message.circuit, message.node, message.reason, circuit.peers[WEST])
 
     def answered(self, circuit: str, refusal: Refuse | None) -> None:
         """Take the answer to a request of this node's own, at the head-end; None: it was granted."""
@@ -170,37 +175,41 @@ class QuantumNode(PortNode):
     def closed(self, circuit: str) -> None:
         """Take the news that everything of this node's own circuit was given back, at the head-end."""
 
-    def _refusal(self, message: Reserve, ports: tuple[Port | None, Port | None]) -> str | None:
-        is_end = None in ports
+    def refusal(self, message: Reserve, ports: tuple[Port | None, Port | None]) -> str | None:
+        """Return why a circuit cannot lead through this node, if it cannot."""
+        is_end = self.name in (message.path[0], message.path[-1])
         if message.circuit in self._circuits:
             return "the circuit exists already"
         if not (self.may_end if is_end else self.may_swap):
             return "this node cannot be an end" if is_end else "this node cannot swap"
-        for port in ports:
-            wanted = message.lanes * sum(p is not None and p.bank == port.bank for p in ports) if port else 0
+        lanes = message.terms.lanes
+        for port, peer in zip(ports, _neighbours(message.path, self.name), strict=True):
+            wanted = lanes * sum(p is not None and p.bank == port.bank for p in ports) if port else 0
             if port is not None and self.memory.available(port.bank) < wanted:
-                return f"no free memory towards {port.peer}"
+                return f"no free memory towards {peer}"
         return None
 
-    def _confirm(self, circuit: Circuit, start_ns: int) -> None:
+    def _confirm(self, circuit: Circuit, start_ns: int, decay: tuple[float, float]) -> None:
+        circuit.decay[1] = decay
         self.after(max(1, start_ns - self.now_ns), self._activate, circuit)
-        west = circuit.ports[WEST]
+        west = circuit.peers[WEST]
         if west is not None:
-            self.send(west.peer, Confirm(circuit.name, start_ns))
+            self.send(west, Confirm(circuit.name, start_ns, decay))
         else:
             self.answered(circuit.name, None)
 
-    def _refuse(self, circuit: str, node: str, reason: str, west: Port | None) -> None:
+    def _refuse(self, circuit: str, node: str, reason: str, west: str | None) -> None:
         refusal = Refuse(circuit, node, reason)
         if west is not None:
-            self.send(west.peer, refusal)
+            self.send(west, refusal)
         else:
             self.answered(circuit, refusal)
 
-    def _give_back(self, circuit: Circuit) -> None:
-        for port in circuit.ports:
-            if port is not None:
-                self.memory.release(port.bank, (circuit.name, port.peer))
+    def give_back_all(self, circuit: Circuit) -> None:
+        """Give back what was set aside for a circuit."""
+        for port, peer in zip(circuit.ports, circuit.peers, strict=True):
+            if port is not None and peer is not None:
+                self.memory.release(port.bank, (circuit.name, peer))
 
     # -- a circuit's life ------------------------------------------------------------------------------------------
 
@@ -211,7 +220,7 @@ class QuantumNode(PortNode):
         actions = _Actions(self, circuit)
         if circuit.is_head or circuit.is_tail:
             circuit.role = EndRole(circuit.name, EAST if circuit.is_head else WEST, actions)
-        else:
+        elif circuit.ports != (None, None):
             circuit.role = SwapRole(circuit.name, circuit.index, circuit.order, actions)
         self.activated(circuit)
         self.refill(circuit)
@@ -226,9 +235,16 @@ class QuantumNode(PortNode):
         """Offer all spare memory of an active circuit to its links."""
         if circuit.role is None or circuit.closing:
             return
-        for port in circuit.ports:
-            if port is not None:
-                port.fill(circuit.name, self.memory, self.send)
+        terms = circuit.terms
+        for side, (port, peer) in enumerate(zip(circuit.ports, circuit.peers, strict=True)):
+            if port is not None and peer is not None:
+                share = self.share(circuit, side)
+                owner = (circuit.name, peer)
+                port.fill(owner, self.memory, self.send, min_fidelity=terms.min_fidelity, share=share)
+
+    def share(self, circuit: Circuit, side: int) -> float:
+        """Return the share of the heralding station's time that a circuit has been given, on one side of this node."""
+        return 0.0
 
     def on_release(self, message: Release, envelope: Envelope) -> None:
         """Tear a circuit down here and further on."""
@@ -245,9 +261,9 @@ class QuantumNode(PortNode):
         for port in circuit.ports:
             if port is not None:
                 port.withdraw(circuit.name, self.send)
-        east = circuit.ports[EAST]
+        east = circuit.peers[EAST]
         if east is not None:
-            self.send(east.peer, Release(circuit.name))
+            self.send(east, Release(circuit.name))
         else:
             circuit.downstream_released = True
         self._finish_release(circuit)
@@ -265,16 +281,18 @@ class QuantumNode(PortNode):
             return
         if circuit.role is not None and circuit.role.pending:
             return
-        ports = [port for port in circuit.ports if port is not None]
-        if any(self.memory.taken(port.bank, (circuit.name, port.peer)) for port in ports):
+        sides = zip(circuit.ports, circuit.peers, strict=True)
+        if any(
+            p is not None and peer is not None and self.memory.taken(p.bank, (circuit.name, peer)) for p, peer in sides
+        ):
             return
         del self._circuits[circuit.name]
         if circuit.cutoff is not None:
             circuit.cutoff.cancel()
-        self._give_back(circuit)
-        west = circuit.ports[WEST]
+        self.give_back_all(circuit)
+        west = circuit.peers[WEST]
         if west is not None:
-            self.send(west.peer, Released(circuit.name))
+            self.send(west, Released(circuit.name))
         else:
             self.closed(circuit.name)
 
@@ -301,6 +319,9 @@ class QuantumNode(PortNode):
     def on_word(self, message: Track | Expire, envelope: Envelope) -> None:
         """Follow a chain of pairs."""
         circuit = self._circuits.get(message.circuit)
+        if circuit is not None and circuit.ports == (None, None):
+            self._pass_on(circuit, envelope.sender, message)
+            return
         if circuit is None or circuit.role is None:
             self.strays += 1
             return
@@ -315,11 +336,18 @@ class QuantumNode(PortNode):
         elif message.to == circuit.index:
             circuit.role.extended(message)
         else:
-            onward = circuit.ports[EAST if message.to > circuit.index else WEST]
+            onward = circuit.peers[EAST if message.to > circuit.index else WEST]
             assert onward is not None
-            self.send(onward.peer, message)
+            self.send(onward, message)
 
-    def deliver(self, circuit: Circuit, half: Half, far: PairId, bell: int) -> None:
+    def _pass_on(self, circuit: Circuit, sender: str, message: Message) -> None:
+        """Pass a word on where the photons pass without this node's doing."""
+        west, east = circuit.peers
+        onward = east if sender == west else west
+        assert onward is not None
+        self.send(onward, message)
+
+    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
         """Take an end-to-end pair, at an end; nodes that may not be ends refuse to be reserved as one."""
         raise TypeError(f"{self.name} is no end node")
 
@@ -328,7 +356,7 @@ class QuantumNode(PortNode):
         waiting = circuit.role.waiting if isinstance(circuit.role, SwapRole) else []
         if not waiting:
             return
-        due_ns = min(half.emitted_ns for half in waiting) + circuit.cutoff_ns
+        due_ns = min(half.emitted_ns for half in waiting) + circuit.terms.cutoff_ns
         if circuit.cutoff is not None:
             if due_ns >= circuit.cutoff_due_ns:
                 return
@@ -339,7 +367,7 @@ class QuantumNode(PortNode):
     def _cut_off(self, circuit: Circuit) -> None:
         circuit.cutoff = None
         if isinstance(circuit.role, SwapRole):
-            circuit.role.discard_before(self.now_ns - circuit.cutoff_ns + 1)
+            circuit.role.discard_before(self.now_ns - circuit.terms.cutoff_ns + 1)
             self._watch_cutoff(circuit)
 
     def begin_swap(self, circuit: Circuit, west: Half, east: Half) -> None:
@@ -351,8 +379,8 @@ class QuantumNode(PortNode):
         west_qubit, east_qubit = west.qubit, east.qubit
         assert west_qubit is not None
         assert east_qubit is not None
-        self.settle(west)
-        self.settle(east)
+        contrast = self.settle(west) * self.settle(east)
+        stored = multiplied(self.storage_contrasts(west), self.storage_contrasts(east))
         efficiency = physics.retrieval(self.now_ns - west.emitted_ns) * physics.retrieval(self.now_ns - east.emitted_ns)
         outcome = self._device.swap(
             west_qubit.id,
@@ -367,9 +395,16 @@ class QuantumNode(PortNode):
         self.memory.free(west_qubit)
         self.memory.free(east_qubit)
         assert isinstance(circuit.role, SwapRole)
-        circuit.role.swapped(west, east, None if outcome is None else int(outcome))
+        x, y, z = multiplied(stored, physics.bsm.contrasts)
+        left = (x * contrast, y * contrast, z)
+        circuit.role.swapped(west, east, None if outcome is None else int(outcome), left)
         self.refill(circuit)
         self._finish_release(circuit)
+
+
+def _neighbours(path: tuple[str, ...], name: str) -> tuple[str | None, str | None]:
+    index = path.index(name)
+    return path[index - 1] if index else None, path[index + 1] if index + 1 < len(path) else None
 
 
 class _Actions:
@@ -380,7 +415,7 @@ class _Actions:
     def __init__(self, node: QuantumNode, circuit: Circuit) -> None:
         self._node = node
         self._circuit = circuit
-        self._peers = tuple(port.peer if port is not None else "" for port in circuit.ports)
+        self._peers = tuple(peer or "" for peer in circuit.peers)
 
     def send(self, side: int, message: Message) -> None:
         self._node.send(self._peers[side], message)
@@ -388,8 +423,8 @@ class _Actions:
     def swap(self, west: Half, east: Half) -> None:
         self._node.begin_swap(self._circuit, west, east)
 
-    def deliver(self, half: Half, far: PairId, bell: int) -> None:
-        self._node.deliver(self._circuit, half, far, bell)
+    def deliver(self, half: Half, track: Track) -> None:
+        self._node.deliver(self._circuit, half, track)
 
     def free(self, half: Half) -> None:
         self._node.forget(half)

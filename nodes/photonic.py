@@ -5,6 +5,7 @@ from __future__ import annotations
 from emulator import Half, PairId, Port
 
 from .circuit import Circuit
+from .circuits import Track
 from .end import EndNode
 
 _BASES = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
@@ -21,6 +22,10 @@ class PhotonicClient(EndNode):
         """Start a life without outcomes."""
         super().begin()
         self._outcomes: dict[PairId, tuple[int, int]] = {}
+
+    def storage_decay(self, port: Port) -> tuple[float, float]:
+        """Return that nothing is stored here."""
+        return 0.0, 0.0
 
     def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
         """Measure at once, keep the outcome."""
@@ -41,9 +46,9 @@ class PhotonicClient(EndNode):
         super().take_half(circuit, port, half)
         self.refill(circuit)
 
-    def deliver(self, circuit: Circuit, half: Half, far: PairId, bell: int) -> None:
+    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
         """Take an end-to-end pair, of which the outcome is known already."""
-        super().deliver(circuit, half, far, bell)
+        super().deliver(circuit, half, track)
         self._outcomes.pop(half.pair, None)
 
     def forget(self, half: Half) -> None:

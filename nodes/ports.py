@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from emulator import (
     Actor,
     Bank,
     Begin,
+    Contrasts,
     Envelope,
     Half,
     Handler,
     Herald,
     Message,
     PairId,
+    Paused,
     Port,
     QuantumDevice,
     QuantumMemory,
@@ -30,6 +32,8 @@ from .physics import NodePhysics
 class PortNode(Actor, ABC):
     """Keeps sessions with the heralding stations of its links, and hands on what comes of them.
 
+    ports: by the neighbour to whom they lead; neighbours behind one optical switch share one.
+
     On some platforms each attempt disturbs the qubits that are stored beside it. A half is stored with a mark: how many
     attempts had been made by then. `settle` makes up for those since.
     """
@@ -41,7 +45,7 @@ class PortNode(Actor, ABC):
         name: str,
         device: QuantumDevice,
         banks: Mapping[str, Bank],
-        ports: Sequence[Port],
+        ports: Mapping[str, Port],
         physics: NodePhysics | None = None,
     ) -> None:
         if self.links_wanted not in (None, len(ports)):
@@ -49,9 +53,9 @@ class PortNode(Actor, ABC):
         super().__init__(name)
         self.physics = physics or NodePhysics()
         self.memory = QuantumMemory(device, name, banks)
-        self.ports = {port.peer: port for port in ports}
+        self.ports = dict(ports)
         self._device = device
-        self._by_station = {port.station: port for port in ports}
+        self._by_station = {port.station: port for port in ports.values()}
         self._disturbed = self.physics.attempts_1_over_e != math.inf
         self._marks: dict[PairId, int] = {}  # attempts made by the time each half was stored
 
@@ -71,6 +75,7 @@ class PortNode(Actor, ABC):
         """Return what the stations of the links say."""
         return {
             Begin: self.on_begin,
+            Paused: self.on_paused,
             Herald: self.on_herald,
             TimedOut: self.on_session_end,
             Stopped: self.on_session_end,
@@ -80,7 +85,7 @@ class PortNode(Actor, ABC):
         """Lose all qubits and sessions."""
         self.memory.lose()
         self._marks.clear()
-        for port in self.ports.values():
+        for port in self._by_station.values():
             port.lose()
 
     def held(self) -> Mapping[str, int]:
@@ -88,7 +93,7 @@ class PortNode(Actor, ABC):
         return {
             "memory positions in use": self.memory.in_use,
             "memory positions reserved": self.memory.reserved,
-            "sessions": sum(len(port.sessions) for port in self.ports.values()),
+            "sessions": sum(len(port.sessions) for port in self._by_station.values()),
             "marks": len(self._marks),
         }
 
@@ -98,13 +103,17 @@ class PortNode(Actor, ABC):
         """Note that the attempts of a session begin."""
         self._by_station[envelope.sender].begun(message)
 
+    def on_paused(self, message: Paused, envelope: Envelope) -> None:
+        """Note that the attempts of a session rest."""
+        self._by_station[envelope.sender].paused(message.session, self.now_ns)
+
     def on_herald(self, message: Herald, envelope: Envelope) -> None:
         """Take a pair."""
         port = self._by_station[envelope.sender]
         session = port.ended(message.session, self.now_ns)
         if session is not None:
             pair = (port.station, message.sequence)
-            half = Half(pair, message.bell, session.qubit, message.emitted_ns)
+            half = Half(pair, message.bell, session.qubit, message.emitted_ns, session.contrasts)
             if self._disturbed:
                 self._marks[pair] = self._attempts()
             self.heralded(session.label, port, half)
@@ -118,13 +127,25 @@ class PortNode(Actor, ABC):
 
     # -- halves ----------------------------------------------------------------------------------------------------
 
-    def settle(self, half: Half) -> None:
-        """Bring a stored qubit up to date with the attempts made beside it, before anything is done with it."""
-        if self._disturbed:
-            disturbed = self._attempts() - self._marks.pop(half.pair)
-            if half.qubit is not None:
-                contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
-                self._device.dephase(half.qubit.id, contrast, self.now_ns)
+    def settle(self, half: Half) -> float:
+        """Bring a stored qubit up to date with the attempts made beside it, before anything is done with it.
+
+        Returns the contrast that they have left.
+        """
+        if not self._disturbed:
+            return 1.0
+        disturbed = self._attempts() - self._marks.pop(half.pair)
+        contrast = math.exp(-disturbed / self.physics.attempts_1_over_e)
+        if half.qubit is not None:
+            self._device.dephase(half.qubit.id, contrast, self.now_ns)
+        return contrast
+
+    def storage_contrasts(self, half: Half) -> Contrasts:
+        """Return what storage until now has left of a pair's contrasts, by what this node knows of its memory."""
+        if half.qubit is None:
+            return 1.0, 1.0, 1.0
+        x, y, z = self.memory.contrasts(half.qubit.bank, self.now_ns - half.emitted_ns)
+        return x, y, z
 
     def forget(self, half: Half) -> None:
         """Give up a half: it came to nothing."""
@@ -133,4 +154,4 @@ class PortNode(Actor, ABC):
             self.memory.free(half.qubit)
 
     def _attempts(self) -> int:
-        return sum(port.attempts(self.now_ns) for port in self.ports.values())
+        return sum(port.attempts(self.now_ns) for port in self._by_station.values())

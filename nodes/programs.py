@@ -29,6 +29,7 @@ import trio
 from emulator import Gate, Qubit, RandomStream
 from emulator.time import Place
 
+from .circuits import Terms
 from .datagram import Datagram
 from .delivery import CircuitClosedError, CircuitRefusedError, Pair
 from .end import Demand, EndNode
@@ -134,7 +135,7 @@ class ProgramNode:
         the end of the block are taken back.
         """
         cutoff_ns = 0 if cutoff_s is None else round(cutoff_s * 1e9)
-        demand = Demand(self._path(to), lanes, nested=nested, cutoff_ns=cutoff_ns)
+        demand = Demand(self._path(to), Terms(lanes, nested, cutoff_ns))
         end = CircuitEnd(self._node, self._held)
         name = await self._node.open_circuit(demand, end)
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from emulator import MS, PERFECT, US, Bank, Network, Port, S
-from links import AbstractLink, Arm, DoubleClick, Fibre, HeraldedStateModel, HeraldingStation, PairSource, SingleClick
+from links import Arm, Fibre, HeraldingStation, Switch
 from nodes import (
     Demand,
     EndNode,
@@ -18,13 +19,14 @@ from nodes import (
     Programs,
     QuantumNode,
     Repeater,
+    Terms,
 )
-from nodes.hardware import Profile
 
-from .expand import Plan, ScenarioError
+from .expand import Plan, ScenarioError, station_name, switch_name
 from .monitor import Monitor
+from .optics import Optics
 from .paths import Topology
-from .schema import Link, Node, Route, Scenario
+from .schema import Link, Node, Route, Scenario, Star
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +56,17 @@ def build(
     monitor = Monitor(network.engine, network.history, routes)
     topology = Topology(plan.nodes, plan.links)
     for node in plan.nodes.values():
-        actor = _node(scenario, plan, node, network)
+        actor = _node(plan, node, network)
         if isinstance(actor, EndNode):
             actor.find_path = partial(topology.path, node.name)
         restart_ns = None if node.restart_after_s is None else round(node.restart_after_s * S)
         network.add(actor, restart_after_ns=restart_ns)
+    for hub, star in plan.switches.items():
+        _switch(scenario, plan, hub, star, network)
     for number, link in enumerate(plan.links):
-        _join(scenario, plan, link, number, network)
+        if plan.station(link) == station_name(link):
+            _join(scenario, plan, link, ("link", number) if number < len(scenario.link) else (), network)
     return World(network, monitor, routes, Programs())
-
-
-def station_name(link: Link) -> str:
-    """Return the name of a link's heralding station."""
-    return f"{link.a}~{link.b}"
 
 
 def _fibre(scenario: Scenario, link: Link) -> Fibre:
@@ -74,30 +74,27 @@ def _fibre(scenario: Scenario, link: Link) -> Fibre:
     return Fibre(link.length_km, link.loss_db, latency_ns_per_km=scenario.latency_us_per_km * US)
 
 
-def _node(scenario: Scenario, plan: Plan, node: Node, network: Network) -> QuantumNode:
+def _node(plan: Plan, node: Node, network: Network) -> QuantumNode:
     profile = plan.profiles[node.name]
-    banks: dict[str, Bank] = {}
-    ports: list[Port] = []
     noise = profile.noise()
-    for link in plan.links:
-        if node.name not in (link.a, link.b):
-            continue
+    banks: dict[str, Bank] = {}
+    ports: dict[str, Port] = {}
+    by_station: dict[str, Port] = {}
+    for link in plan.links_of[node.name]:
         peer = link.b if node.name == link.a else link.a
         bank, positions = plan.bank(node.name, link)
         banks[bank] = Bank(positions, PERFECT if node.kind == "photonic" else noise)
-        fibre = _fibre(scenario, link)
-        ports.append(
-            Port(
-                peer,
-                station_name(link),
-                bank,
-                latency_ns=max(2, fibre.latency_ns),
-                patience_ns=round(link.session_timeout_s * S),
-            )
-        )
+        station = plan.station(link)
+        if station not in by_station:
+            by_station[station] = Port(station, bank, patience_ns=round(link.session_timeout_s * S))
+        ports[peer] = by_station[station]
     physics = profile.physics()
-    if node.kind in ("hub", "repeater"):
-        return (Hub if node.kind == "hub" else Repeater)(node.name, network.engine, banks, ports, physics)
+    if node.kind == "repeater":
+        return Repeater(node.name, network.engine, banks, ports, physics)
+    if node.kind == "hub":
+        star = plan.switches.get(node.name)
+        switch = {} if star is None else {"switch": switch_name(node.name), "analysers": star.analysers or 0}
+        return Hub(node.name, network.engine, banks, ports, physics, **switch)  # type: ignore[arg-type]
     demands = [_demand(route, path) for route, path in plan.demands if path[0] == node.name]
     end: type[EndNode] = PhotonicClient if node.kind == "photonic" else ProcessingNode
     if node.kind == "processing" and profile.processor_qubits:
@@ -107,80 +104,51 @@ def _node(scenario: Scenario, plan: Plan, node: Node, network: Network) -> Quant
 
 def _demand(route: Route, path: tuple[str, ...]) -> Demand:
     cutoff_ns = 0 if route.cutoff_s is None else max(1, round(route.cutoff_s * S))
-    return Demand(path, route.lanes, route.pairs, round(route.pause_s * S), route.order == "nested", cutoff_ns)
+    terms = Terms(route.lanes, route.order == "nested", cutoff_ns)
+    return Demand(path, terms, route.pairs, round(route.pause_s * S))
 
 
-def _join(scenario: Scenario, plan: Plan, link: Link, number: int, network: Network) -> None:
+def _join(scenario: Scenario, plan: Plan, link: Link, where: tuple[str | int, ...], network: Network) -> None:
+    """Join two nodes by a link with a heralding station of its own."""
     fibre = _fibre(scenario, link)
-    arms = fibre.split(link.station_at)
-    ends = plan.profiles[link.a], plan.profiles[link.b]
-    model = heralded_states(link, ends, arms)
-    where = ("link", number) if number < len(scenario.link) else ()
-    if model.p_success <= 0:
+    halves = dict(zip((link.a, link.b), fibre.split(link.station_at), strict=True))
+    optics = Optics(dict.fromkeys(halves, link), plan.profiles, halves)
+    if optics.model(link.a, link.b, 0.0).p_success <= 0:
         raise ScenarioError([(where, f"no attempt between {link.a} and {link.b} can ever succeed")])
-    preparation_us = max(end.preparation_us for end in ends)
-    latencies_ns = [max(1, arm.latency_ns) for arm in arms]
+    preparation_us = max(plan.profiles[name].preparation_us for name in halves)
+    latencies_ns = {name: max(1, half.latency_ns) for name, half in halves.items()}
     preparation_ns = round(preparation_us * US)
     if link.attempt_ms is not None:
-        light_ms = 2 * max(latencies_ns) / MS
+        light_ms = 2 * max(latencies_ns.values()) / MS
         if link.attempt_ms < light_ms:
             message = f"attempt_ms = {link.attempt_ms:g} is less than the light needs: at least {light_ms:g}"
             raise ScenarioError([(where, f"{link.a} and {link.b}: {message}")])
-        preparation_ns = round(link.attempt_ms * MS) - 2 * max(latencies_ns)
-    station = HeraldingStation(
-        station_name(link),
-        network.engine,
-        model,
-        (Arm(link.a, latencies_ns[0]), Arm(link.b, latencies_ns[1])),
-        preparation_ns=preparation_ns,
-    )
-    network.add(station)
-    classical = {"processing_ns": round(link.processing_us * US), "bit_rate_per_s": link.bit_rate_per_s}
-    for end, latency_ns in ((link.a, latencies_ns[0]), (link.b, latencies_ns[1])):
-        network.connect(end, station.name, latency_ns=latency_ns, **classical)  # type: ignore[arg-type]
-    network.connect(link.a, link.b, latency_ns=max(2, fibre.latency_ns), **classical)  # type: ignore[arg-type]
+        preparation_ns = round(link.attempt_ms * MS) - 2 * max(latencies_ns.values())
+    arms = [Arm(name, latency_ns, preparation_ns) for name, latency_ns in latencies_ns.items()]
+    station = network.add(HeraldingStation(plan.station(link), network.engine, optics, arms))
+    for arm in arms:
+        network.connect(arm.node, station.name, latency_ns=arm.latency_ns, **_classical(link))
+    network.connect(link.a, link.b, latency_ns=max(2, fibre.latency_ns), **_classical(link))
 
 
-def heralded_states(link: Link, profiles: tuple[Profile, Profile], arms: tuple[Fibre, Fibre]) -> HeraldedStateModel:
-    """Return what an attempt on a link leads to, from the hardware at both ends and the fibre to the station."""
-    a, b = profiles
-    modes = link.modes or max(a.modes, b.modes)
-    if link.success_probability is not None and link.fidelity is not None:
-        return AbstractLink(link.success_probability, link.fidelity).model().with_modes(link.modes or 1)
-    scheme = link.scheme or a.scheme
-    efficiency_a, efficiency_b = (p.arm_efficiency(f.transmission) for p, f in zip(profiles, arms, strict=True))
-    dark = max(a.dark_probability, b.dark_probability)
-    visibility = min(a.visibility, b.visibility)
-    if scheme == "single_click":
-        source: SingleClick | DoubleClick | PairSource = SingleClick(
-            alpha_a=a.bright_population,
-            alpha_b=b.bright_population,
-            efficiency_a=efficiency_a,
-            efficiency_b=efficiency_b,
-            dark_probability=dark,
-            visibility=visibility,
-            phase_std_rad=max(a.phase_std_rad, b.phase_std_rad),
-            double_excitation=max(a.double_excitation, b.double_excitation),
-        )
-    elif scheme == "double_click":
-        source = DoubleClick(
-            efficiency_a=efficiency_a,
-            efficiency_b=efficiency_b,
-            dark_probability=dark,
-            visibility=visibility,
-            double_excitation=max(a.double_excitation, b.double_excitation),
-            emission_fidelity_a=a.emission_fidelity,
-            emission_fidelity_b=b.emission_fidelity,
-        )
-    else:
-        source = PairSource(
-            mean_pairs_a=a.pairs_per_mode,
-            mean_pairs_b=b.pairs_per_mode,
-            efficiency_a=efficiency_a,
-            efficiency_b=efficiency_b,
-            write_efficiency_a=a.write_efficiency,
-            write_efficiency_b=b.write_efficiency,
-            dark_probability=dark,
-            visibility=visibility,
-        )
-    return source.model().with_modes(modes)
+def _switch(scenario: Scenario, plan: Plan, hub: str, star: Star, network: Network) -> None:
+    """Join the end nodes of a star by the switch at its hub: the heralding stations, and the hub's own memory."""
+    links = {link.a: link for link in plan.links_of[hub] if plan.station(link) == switch_name(hub)}
+    fibres = {name: _fibre(scenario, link) for name, link in links.items()}
+    own = Fibre(0.0, 0.0, latency_ns_per_km=scenario.latency_us_per_km * US)
+    optics = Optics(links | {hub: next(iter(links.values()))}, plan.profiles, fibres | {hub: own})
+    arms = [
+        Arm(name, max(1, fibre.latency_ns), round(plan.profiles[name].preparation_us * US))
+        for name, fibre in optics.fibres.items()
+    ]
+    switch = Switch(star.analysers or 0, round(star.switch_ms * MS), round(star.slot_ms * MS))
+    station = network.add(HeraldingStation(switch_name(hub), network.engine, optics, arms, switch=switch))
+    for arm in arms:
+        classical = _classical(links[arm.node]) if arm.node in links else {}
+        network.connect(arm.node, station.name, latency_ns=arm.latency_ns, **classical)
+        if arm.node != hub:
+            network.connect(arm.node, hub, latency_ns=max(2, arm.latency_ns), **classical)
+
+
+def _classical(link: Link) -> dict[str, Any]:
+    return {"processing_ns": round(link.processing_us * US), "bit_rate_per_s": link.bit_rate_per_s}

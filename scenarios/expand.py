@@ -29,22 +29,53 @@ class ScenarioError(ValueError):
         self.errors = errors
 
 
+def station_name(link: Link) -> str:
+    """Return the name of the heralding station that a link has to itself."""
+    return f"{link.a}~{link.b}"
+
+
+def switch_name(hub: str) -> str:
+    """Return the name of the heralding stations behind a hub's optical switch."""
+    return f"{hub}~switch"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Nodes and their hardware by name, links, hub memories, and for each route the path between its two ends."""
+    """What a scenario means.
+
+    nodes, profiles: by name; links, links_of: all, and those of each node; hubs: the stars by the name of their hub;
+    demands: for each route the path between its two ends.
+    """
 
     nodes: dict[str, Node]
     profiles: dict[str, Profile]
     links: tuple[Link, ...]
-    hub_memories: dict[str, int]
+    links_of: dict[str, list[Link]]
+    hubs: dict[str, Star]
     demands: tuple[tuple[Route, tuple[str, ...]], ...]
+
+    @property
+    def switches(self) -> dict[str, Star]:
+        """Return the stars whose end nodes share the heralding stations at the hub."""
+        return {name: star for name, star in self.hubs.items() if star.analysers is not None}
 
     def bank(self, node: str, link: Link) -> tuple[str, int]:
         """Return which memory bank of a node serves one of its links, and how many positions it has."""
         peer = link.b if node == link.a else link.a
-        if node in self.hub_memories and self.nodes[peer].kind in ("processing", "photonic"):
-            return "end nodes", self.hub_memories[node]
+        if node in self.hubs and self._is_end(peer):
+            return "end nodes", self.hubs[node].hub_memories
         return f"towards {peer}", link.memories or self.profiles[node].memories_per_link
+
+    def station(self, link: Link) -> str:
+        """Return the name of the heralding station of a link."""
+        for hub, peer in ((link.a, link.b), (link.b, link.a)):
+            star = self.hubs.get(hub)
+            if star is not None and star.analysers is not None and peer.startswith(f"{hub}-") and self._is_end(peer):
+                return switch_name(hub)
+        return station_name(link)
+
+    def _is_end(self, name: str) -> bool:
+        return self.nodes[name].kind in ("processing", "photonic")
 
 
 def expand(scenario: Scenario) -> Plan:
@@ -52,7 +83,6 @@ def expand(scenario: Scenario) -> Plan:
     errors: list[tuple[tuple[str | int, ...], str]] = []
     nodes: dict[str, Node] = {}
     links: list[Link] = list(scenario.link)
-    hubs: dict[str, int] = {}
     groups = [(("node", k), [n], list[Link]()) for k, n in enumerate(scenario.node)]
     groups += [(("chain", k), *_chain(c)) for k, c in enumerate(scenario.chain)]
     groups += [(("star", k), *_star(s)) for k, s in enumerate(scenario.star)]
@@ -62,13 +92,16 @@ def expand(scenario: Scenario) -> Plan:
             if node.name in nodes:
                 errors.append(((*where, "name"), f"there is a node named {node.name!r} already; names must differ"))
             nodes[node.name] = node
-    hubs.update({star.name: star.hub_memories for star in scenario.star})
     if not nodes:
         errors.append(((), "a scenario needs at least one node, chain or star"))
     profiles = _profiles(scenario, nodes, errors)
     errors += _link_errors(links, nodes, len(scenario.link))
     demands = list(_demands(scenario, nodes, links, errors))
-    plan = Plan(nodes, profiles, tuple(links), hubs, tuple(demands))
+    links_of: dict[str, list[Link]] = {name: [] for name in nodes}
+    for link in links:
+        for name in (link.a, link.b):
+            links_of.setdefault(name, []).append(link)
+    plan = Plan(nodes, profiles, tuple(links), links_of, {star.name: star for star in scenario.star}, tuple(demands))
     if not errors:
         errors += _scheme_errors(plan, len(scenario.link))
         errors += _lane_errors(scenario, plan)
@@ -185,6 +218,8 @@ def _lane_errors(scenario: Scenario, plan: Plan) -> Iterator[tuple[tuple[str | i
     for route, path in plan.demands:
         number = next(k for k, r in enumerate(scenario.route) if r is route)
         for node in path:
+            if node in plan.switches and len(path) == 3:
+                continue  # the photons only pass
             wanted: dict[str, int] = {}
             for a, b in pairwise(path):
                 if node in (a, b):

@@ -132,7 +132,9 @@ class Star(_LinkBase):
     """A hub named NAME with end nodes `NAME-1`, `NAME-2`, ..., their heralding stations at the hub.
 
     Fibres are evenly spread from length_km to farthest_km; the last `photonic_clients` end nodes are photonic clients.
-    hub_memories: positions of the hub that serve its end nodes.
+    hub_memories: positions of the hub that serve its end nodes. analysers: the end nodes are behind an optical switch
+    with that many heralding stations, which it gives out for slot_ms at a time while others wait, and needs switch_ms
+    to switch (absent: each end node has a heralding station of its own, and the hub swaps).
     """
 
     name: Name
@@ -140,6 +142,9 @@ class Star(_LinkBase):
     farthest_km: Annotated[float, Field(ge=0)] | None = None
     photonic_clients: Annotated[int, Field(ge=0)] = 0
     hub_memories: Annotated[int, Field(ge=1)] = 16
+    analysers: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    switch_ms: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    slot_ms: Annotated[float, Field(gt=0, le=1e6)] = 50.0
     station_at: Probability = 1.0
     hub_hardware: str | None = None
     hardware: str | None = None

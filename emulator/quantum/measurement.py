@@ -46,6 +46,12 @@ class BellMeasurement:
     def __post_init__(self) -> None:
         _check_probabilities(self)
 
+    @property
+    def contrasts(self) -> tuple[float, float, float]:
+        """By what a swap with this measurement shrinks |<XX>|, |<YY>| and |<ZZ>| of the pair that it makes."""
+        intact, x, z = 1 - self.depolarising, 1 - 2 * self.flip_x, 1 - 2 * self.flip_z
+        return intact * z, intact * x * z, intact * x
+
 
 PERFECT_READOUT: Final = Readout()
 PERFECT_BELL_MEASUREMENT: Final = BellMeasurement()

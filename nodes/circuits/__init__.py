@@ -1,7 +1,7 @@
 """The network layer: circuits along a path, their swaps and the tracking of pairs; state machines without a clock."""
 
 from .end import EndActions, EndRole
-from .messages import Confirm, Expire, Extended, Refuse, Release, Released, Reserve, Track
+from .messages import Confirm, Expire, Extended, Refuse, Release, Released, Reserve, Terms, Track
 from .order import SwapOrder
 from .swapping import EAST, WEST, SwapActions, SwapRole
 
@@ -20,5 +20,6 @@ __all__ = [
     "SwapActions",
     "SwapOrder",
     "SwapRole",
+    "Terms",
     "Track",
 ]

@@ -19,8 +19,8 @@ class EndActions(Protocol):
     def send(self, side: int, message: Message) -> None:
         """Send to the neighbour on that side."""
 
-    def deliver(self, half: Half, far: PairId, bell: int) -> None:
-        """Hand over an end-to-end pair: `far` is the other end's name for it."""
+    def deliver(self, half: Half, track: Track) -> None:
+        """Hand over an end-to-end pair, with what the other end's Track says of it."""
 
     def free(self, half: Half) -> None:
         """Give up a qubit."""
@@ -50,7 +50,8 @@ class EndRole:
     def pair(self, half: Half) -> None:
         """Take a half that the link delivered, and begin its Track."""
         self._held[half.pair] = half
-        self._actions.send(self.side, Track(self.circuit, half.pair, half.pair, half.bell))
+        track = Track(self.circuit, half.pair, half.pair, half.bell, half.emitted_ns, half.contrasts)
+        self._actions.send(self.side, track)
         if (word := self._early.pop(half.pair, None)) is not None:
             self.word(word)
 
@@ -61,7 +62,7 @@ class EndRole:
             self._early[word.link] = word
         elif isinstance(word, Track):
             self.delivered += 1
-            self._actions.deliver(half, word.origin, word.bell)
+            self._actions.deliver(half, word)
         else:
             self.expired += 1
             self._actions.free(half)

@@ -10,29 +10,47 @@ which pair it holds, `Expire` that its chain is broken.
 
 from __future__ import annotations
 
-from emulator import Message, PairId
+import msgspec
+
+from emulator import Contrasts, Message, PairId
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a circuit is to be like, the same at all its nodes.
+
+    lanes: memory positions on each link; nested: swap in nested order instead of as soon as possible; cutoff_ns:
+    discard what waited longer at an intermediate node (0: never); min_fidelity: of a fresh pair of each link (0: as the
+    hardware is set); shares: which part of a heralding station's time is set aside for it at the hub of the head-end
+    and at that of the tail-end (0: what is left over).
+    """
+
+    lanes: int = 1
+    nested: bool = False
+    cutoff_ns: int = 0
+    min_fidelity: float = 0.0
+    shares: tuple[float, float] = (0.0, 0.0)
 
 
 class Reserve(Message, frozen=True, tag="reserve"):
-    """Set `lanes` memory positions aside on each link of a path of node names.
+    """Set memory aside on each link of a path of node names.
 
-    nested: swap in nested order instead of as soon as possible; cutoff_ns: discard what waited longer at an
-    intermediate node (0: never); latency_ns: what the message has gathered so far on its way.
+    latency_ns: what the message has gathered so far on its way; decay: per second, of the contrasts of a qubit that is
+    stored at the head-end (X and Y, Z).
     """
 
     circuit: str
     path: tuple[str, ...]
-    lanes: int
-    nested: bool
-    cutoff_ns: int
+    terms: Terms
     latency_ns: int
+    decay: tuple[float, float]
 
 
 class Confirm(Message, frozen=True, tag="confirm"):
-    """All nodes have reserved; links start at `start_ns`."""
+    """All nodes have reserved; links start at `start_ns`. decay: of a qubit at the tail-end, see `Reserve`."""
 
     circuit: str
     start_ns: int
+    decay: tuple[float, float]
 
 
 class Refuse(Message, frozen=True, tag="refuse"):
@@ -58,13 +76,17 @@ class Released(Message, frozen=True, tag="released"):
 class Track(Message, frozen=True, tag="track"):
     """Follow a chain of swapped pairs from the end that holds `origin`.
 
-    link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far.
+    link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far;
+    emitted_ns: when the photon of the origin's half left; contrasts: what is left of the pair's, but for the storage at
+    both ends, by what each node on the way knows of its links, its memory and its measurement.
     """
 
     circuit: str
     origin: PairId
     link: PairId
     bell: int
+    emitted_ns: int
+    contrasts: Contrasts
 
 
 class Expire(Message, frozen=True, tag="expire"):

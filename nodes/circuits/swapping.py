@@ -27,7 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from emulator import Half, Message, PairId
+from emulator import UNKNOWN, Contrasts, Half, Message, PairId, multiplied
 
 from .messages import Expire, Extended, Track
 from .order import SwapOrder
@@ -61,6 +61,16 @@ class _Held:
     swapping: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a word goes on along a chain: to which side, by which pair, and what has to be added to it."""
+
+    side: int
+    link: PairId
+    bell: int
+    contrasts: Contrasts
+
+
 class SwapRole:
     """The state of one circuit at one intermediate node, the `index`-th of its path."""
 
@@ -73,7 +83,7 @@ class SwapRole:
         self._actions = actions
         self._held: dict[PairId, _Held] = {}
         self._ready: tuple[deque[_Held], deque[_Held]] = (deque(), deque())
-        self._crossed: dict[PairId, tuple[int, PairId, int]] = {}  # pair in: side out, pair out, bell to add
+        self._crossed: dict[PairId, _Way] = {}  # by the pair by which a word will come in
         self._gone: set[PairId] = set()
         self._early: dict[PairId, Word] = {}
         self._early_reach: dict[PairId, Extended] = {}
@@ -114,7 +124,7 @@ class SwapRole:
         link = word.link
         held = self._held.get(link)
         if link in self._crossed:
-            self._pass_on(word, *self._crossed.pop(link))
+            self._pass_on(word, self._crossed.pop(link))
         elif held is not None:
             held.word = word
             if isinstance(word, Expire) and not held.swapping:
@@ -136,8 +146,8 @@ class SwapRole:
                 self._ready[held.side].append(held)
                 self._match()
 
-    def swapped(self, west: Half, east: Half, outcome: int | None) -> None:
-        """Take the result of a swap; None: it failed."""
+    def swapped(self, west: Half, east: Half, outcome: int | None, contrasts: Contrasts = UNKNOWN) -> None:
+        """Take the result of a swap; None: it failed. contrasts: what storage and measurement have left here."""
         x, y = self._held.pop(west.pair), self._held.pop(east.pair)
         if outcome is None:
             self._end_word(x)
@@ -148,9 +158,11 @@ class SwapRole:
             self._tell_extended(x, y)
             self._tell_extended(y, x)
         for incoming, outgoing in ((x, y), (y, x)):
-            way = (outgoing.side, outgoing.half.pair, outcome ^ outgoing.half.bell)
+            onward = outgoing.half
+            product = multiplied(contrasts, onward.contrasts)
+            way = _Way(outgoing.side, onward.pair, outcome ^ onward.bell, product)
             if incoming.word is not None:
-                self._pass_on(incoming.word, *way)
+                self._pass_on(incoming.word, way)
             else:
                 self._crossed[incoming.half.pair] = way
 
@@ -172,11 +184,13 @@ class SwapRole:
             x.swapping = y.swapping = True
             self._actions.swap(x.half, y.half)
 
-    def _pass_on(self, word: Word, side: int, link: PairId, bell: int) -> None:
+    def _pass_on(self, word: Word, way: _Way) -> None:
         if isinstance(word, Track):
-            self._actions.send(side, Track(self.circuit, word.origin, link, word.bell ^ bell))
+            contrasts = multiplied(word.contrasts, way.contrasts)
+            word = Track(self.circuit, word.origin, way.link, word.bell ^ way.bell, word.emitted_ns, contrasts)
+            self._actions.send(way.side, word)
         else:
-            self._actions.send(side, Expire(self.circuit, link))
+            self._actions.send(way.side, Expire(self.circuit, way.link))
 
     def _end(self, held: _Held) -> None:
         """End a half that waits: free it and say so."""

@@ -39,7 +39,7 @@ MANY = settings(derandomize=True, deadline=None, max_examples=150, database=None
 KNOWN = TYPES | {"test-parcel": Parcel, "test-loose": Loose}
 
 
-def instances(kind: type[Message]) -> st.SearchStrategy[Any]:
+def instances(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     """Any message of a type, its fields from their type hints."""
     hints = {field.name: field.type for field in msgspec.structs.fields(kind)}
     return st.builds(kind, **{name: values(hint) for name, hint in hints.items()})
@@ -55,6 +55,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if get_origin(hint) is tuple:
         inner = [values(argument) for argument in get_args(hint) if argument is not ...]
         return st.lists(inner[0], max_size=4).map(tuple) if get_args(hint)[-1] is ... else st.tuples(*inner)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return instances(hint)
     return st.one_of(*map(values, get_args(hint))) if get_args(hint) else st.from_type(hint)
 
 

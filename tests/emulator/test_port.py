@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator import Bank, Begin, Engine, Message, Port, QuantumMemory, Start, Stop
+from emulator import UNKNOWN, Bank, Begin, Engine, Message, Port, QuantumMemory, Start, Stop
 
 
 class Node:
@@ -15,7 +15,7 @@ class Node:
     def __init__(self, positions: int = 4, patience_ns: int = 0) -> None:
         self.sent: list[tuple[str, Message]] = []
         self.memory = QuantumMemory(Engine(), "alice", {"west": Bank(positions)})
-        self.port = Port("bob", "station", "west", latency_ns=10, patience_ns=patience_ns)
+        self.port = Port("station", "west", patience_ns=patience_ns)
 
     def send(self, to: str, message: Message) -> None:
         self.sent.append((to, message))
@@ -23,10 +23,10 @@ class Node:
     def fill(self, label: str, positions: int = 0) -> None:
         if positions:
             assert self.memory.reserve("west", (label, "bob"), positions)
-        self.port.fill(label, self.memory, self.send)
+        self.port.fill((label, "bob"), self.memory, self.send)
 
     def begun(self, session: int, first_ns: int, period_ns: int) -> None:
-        self.port.begun(Begin(session, first_ns, period_ns))
+        self.port.begun(Begin(session, first_ns, period_ns, UNKNOWN))
 
 
 def active(node: Node, label: str) -> int:
@@ -39,9 +39,9 @@ def test_every_spare_position_is_offered_once() -> None:
     node.fill("c1")
     node.fill("c2", 1)
     assert node.sent == [
-        ("station", Start("c1", 1, 0, 1, 77)),
-        ("station", Start("c1", 2, 1, 1, 77)),
-        ("station", Start("c2", 3, 2, 1, 77)),
+        ("station", Start("c1", 1, 0, 1, 77, 0.0, 0.0)),
+        ("station", Start("c1", 2, 1, 1, 77, 0.0, 0.0)),
+        ("station", Start("c2", 3, 2, 1, 77, 0.0, 0.0)),
     ]
     assert (active(node, "c1"), active(node, "c2"), active(node, "c3")) == (2, 1, 0)
     assert node.memory.in_use == 3
@@ -54,7 +54,7 @@ def test_a_position_that_was_freed_is_offered_again_in_a_session_of_another_numb
     assert session is not None
     node.memory.free(session.qubit)
     node.fill("c1")
-    assert node.sent[-1] == ("station", Start("c1", 2, 0, 2, 0))
+    assert node.sent[-1] == ("station", Start("c1", 2, 0, 2, 0, 0.0, 0.0))
 
 
 def test_a_label_is_withdrawn_once_and_the_other_goes_on() -> None:
@@ -87,7 +87,7 @@ def test_numbers_go_on_after_a_crash() -> None:
     node.memory.lose()
     assert node.port.sessions == {}
     node.fill("c1", 1)
-    assert node.sent[-1] == ("station", Start("c1", 3, 1, 2, 0))
+    assert node.sent[-1] == ("station", Start("c1", 3, 1, 2, 0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from emulator import (
     TimedOut,
     encode,
 )
+from links.calibration import Fixed
 from links.heralding import HeraldedState, HeraldedStateModel
 from links.schemes.abstract import AbstractLink
 from links.station import Arm, HeraldingStation
@@ -61,7 +62,8 @@ class End(Actor):
     ) -> None:
         super().__init__(name)
         self.memory = memory
-        self.port = Port(peer, "station", "link", latency_ns=sum(ARMS_NS), patience_ns=patience_ns)
+        self.peer = peer
+        self.port = Port("station", "link", patience_ns=patience_ns)
         self.lanes, self.start_ns, self.again = lanes, start_ns, again
         self.log: list[tuple[int, Message]] = []
         self.qubits: dict[int, QubitId] = {}  # of each session
@@ -71,12 +73,12 @@ class End(Actor):
 
     def begin(self) -> None:
         for label, lanes in self.lanes.items():
-            self.memory.reserve("link", (label, self.port.peer), lanes)
+            self.memory.reserve("link", (label, self.peer), lanes)
             self.after(self.start_ns, self.fill, label)
 
     def fill(self, label: str) -> None:
         if not self.closing:
-            self.port.fill(label, self.memory, self.send)
+            self.port.fill((label, self.peer), self.memory, self.send)
             for number, session in self.port.sessions.items():
                 self.qubits[number], self.labels[number] = session.qubit.id, session.label
 
@@ -147,10 +149,8 @@ class Link:
             )
             for name, peer, settings in (("alice", "bob", self.alice), ("bob", "alice", self.bob))
         )
-        arms = (Arm("alice", self.arms_ns[0]), Arm("bob", self.arms_ns[1]))
-        self.station = HeraldingStation(
-            "station", self.source or self.engine, self.model, arms, preparation_ns=self.preparation_ns
-        )
+        arms = [Arm(n, ns, self.preparation_ns) for n, ns in zip(("alice", "bob"), self.arms_ns, strict=True)]
+        self.station = HeraldingStation("station", self.source or self.engine, Fixed(self.model), arms)
         for actor in (*self.ends, self.station):
             self.network.add(actor, restart_after_ns=self.restart_after_ns)
         for arm in arms:
@@ -177,11 +177,11 @@ def test_a_session_begins_and_heralds_after_the_light_time() -> None:
     first_ns = {"alice": met_ns + PERIOD_NS - 30_000, "bob": met_ns + PERIOD_NS - 50_000}
     click_ns = met_ns + PERIOD_NS
     assert alice.log == [
-        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS)),
+        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS, link.model.contrasts)),
         (click_ns + 30_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 30_000, 0)),
     ]
     assert bob.log == [
-        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS)),
+        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS, link.model.contrasts)),
         (click_ns + 50_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 50_000, 0)),
     ]
     assert link.leaks == {}
@@ -193,7 +193,7 @@ def test_nobody_has_to_emit_before_it_was_told(arms_ns: tuple[int, int], prepara
     for end in link.run():
         ((time_ns, begin),) = end.told(Begin)
         assert time_ns <= begin.first_emission_ns
-    assert link.station.period_ns == preparation_ns + 2 * max(arms_ns)
+    assert link.station.link((0, 1), 0.0).period_ns == preparation_ns + 2 * max(arms_ns)
 
 
 def test_each_half_decoheres_from_the_moment_its_photon_left() -> None:
@@ -493,7 +493,7 @@ def test_a_port_counts_the_attempts_that_were_drawn(arms_ns: tuple[int, int], pr
     for side, end in enumerate(link.run()):
         first_ns = {begin.session: begin.first_emission_ns for _, begin in end.told(Begin)}
         for _, herald in end.told(Herald):
-            drawn = 1 + (herald.emitted_ns - first_ns[herald.session]) // link.station.period_ns
+            drawn = 1 + (herald.emitted_ns - first_ns[herald.session]) // link.station.link((0, 1), 0.0).period_ns
             assert counts[side][herald.session] == drawn
             counted.append(drawn)
     assert len(counted) > 800

@@ -34,8 +34,8 @@ class Notebook:
     def swap(self, west: Half, east: Half) -> None:
         self.done.append(("swap", west.pair, east.pair))
 
-    def deliver(self, mine: Half, far: PairId, bell: int) -> None:
-        self.done.append(("deliver", mine.pair, far, bell))
+    def deliver(self, mine: Half, track: Track) -> None:
+        self.done.append(("deliver", mine.pair, track.origin, track.bell))
 
     def free(self, mine: Half) -> None:
         self.done.append(("free", mine.pair))
@@ -73,9 +73,9 @@ class _Actions:
     def swap(self, west: Half, east: Half) -> None:
         self._chain.begin_swap(_Swap(self._node, west, east))
 
-    def deliver(self, mine: Half, far: PairId, bell: int) -> None:
+    def deliver(self, mine: Half, track: Track) -> None:
         self._chain.end_half(self._node, mine.pair, "delivered")
-        self._chain.deliveries[self._node].append(Delivery(mine.pair, far, bell))
+        self._chain.deliveries[self._node].append(Delivery(mine.pair, track.origin, track.bell))
 
     def free(self, mine: Half) -> None:
         self._chain.end_half(self._node, mine.pair, "freed")

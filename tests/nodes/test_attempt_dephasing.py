@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emulator import MS, US, Bank, Network, Port
-from links import AbstractLink, Arm, HeraldingStation
+from links import AbstractLink, Arm, Fixed, HeraldingStation
 from nodes import Demand, NodePhysics, ProcessingNode, Repeater
 from scenarios.monitor import Monitor
 
@@ -15,13 +15,14 @@ LATENCY_NS = 10 * US  # from each node to the station
 PREPARATION_NS = 5 * US
 
 
-class Fixed:
+class Attempts:
     """A link whose every pair takes a fixed number of attempts."""
 
     def __init__(self, attempts: int) -> None:
         self.attempts = attempts
         self._model = AbstractLink(1.0, 1.0).model()
         self.p_success = 1.0
+        self.contrasts = self._model.contrasts
 
     def draw_attempts(self, u: float) -> int:
         assert 0 <= u < 1
@@ -39,22 +40,22 @@ def chain(west: int, east: int, physics: NodePhysics) -> SimpleNamespace:
     network = Network(seed=3)
     monitor = Monitor(network.engine, network.history, [("alice", "bob")])
 
-    def port(peer: str, station: str) -> Port:
-        return Port(peer, station, f"towards {peer}", latency_ns=2 * LATENCY_NS)
+    def port(peer: str, station: str) -> dict[str, Port]:
+        return {peer: Port(station, f"towards {peer}")}
 
     def banks(*peers: str) -> dict[str, Bank]:
         return {f"towards {peer}": Bank(1) for peer in peers}
 
     demand = Demand(("alice", "mid", "bob"), pairs=1, pause_ns=1)
-    alice = ProcessingNode("alice", network.engine, banks("mid"), [port("mid", "w")], demands=[demand])
-    bob = ProcessingNode("bob", network.engine, banks("mid"), [port("mid", "e")])
-    mid = Repeater("mid", network.engine, banks("alice", "bob"), [port("alice", "w"), port("bob", "e")], physics)
+    alice = ProcessingNode("alice", network.engine, banks("mid"), port("mid", "w"), demands=[demand])
+    bob = ProcessingNode("bob", network.engine, banks("mid"), port("mid", "e"))
+    mid = Repeater("mid", network.engine, banks("alice", "bob"), port("alice", "w") | port("bob", "e"), physics)
     for node in (alice, bob, mid):
         network.add(node)
     for name, end, attempts in (("w", "alice", west), ("e", "bob", east)):
-        arms = (Arm(end, LATENCY_NS), Arm("mid", LATENCY_NS))
-        model: Any = Fixed(attempts)
-        network.add(HeraldingStation(name, network.engine, model, arms, preparation_ns=PREPARATION_NS))
+        arms = (Arm(end, LATENCY_NS, PREPARATION_NS), Arm("mid", LATENCY_NS, PREPARATION_NS))
+        model: Any = Attempts(attempts)
+        network.add(HeraldingStation(name, network.engine, Fixed(model), arms))
         for node_name in (end, "mid"):
             network.connect(node_name, name, latency_ns=LATENCY_NS)
         network.connect(end, "mid", latency_ns=2 * LATENCY_NS)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from emulator import MS, US, Record, S, Start
-from nodes import Demand
+from nodes import Demand, Terms
 
 US_PER_KM = 4.89
 
@@ -78,7 +78,7 @@ def test_a_circuit_whose_nodes_hear_late_of_the_start_works_all_the_same(worlds:
 
 def test_a_head_end_without_memory_refuses_its_own_request(worlds: SimpleNamespace) -> None:
     world = worlds.read(worlds.line("alice", "r", "bob", memories=2) | {"route": []})
-    ask(world, Demand(("alice", "r", "bob"), lanes=3))
+    ask(world, Demand(("alice", "r", "bob"), Terms(lanes=3)))
     outcome = world.network.run(for_ns=30 * MS)
     circuit, node, reason = refusals(world)[0]
     assert circuit.startswith("alice>bob:")
@@ -91,7 +91,7 @@ def test_a_refusal_in_the_middle_names_node_and_reason_and_gives_everything_back
     document = worlds.line("alice", "r1", "r2", "bob", memories=4) | {"route": []}
     document["link"][2]["memories"] = 1
     world = worlds.read(document)
-    ask(world, Demand(("alice", "r1", "r2", "bob"), lanes=2))
+    ask(world, Demand(("alice", "r1", "r2", "bob"), Terms(lanes=2)))
     when_refused: list[dict[str, int]] = []
     world.network.history.observe("refused", lambda _: when_refused.append(reserved(world)))
     outcome = world.network.run(for_ns=2 * S)
@@ -106,7 +106,7 @@ def test_what_a_refused_request_gave_back_serves_another(worlds: SimpleNamespace
     document = worlds.line("alice", "r1", "r2", "bob", memories=2)
     document["link"][2]["memories"] = 1
     world = worlds.read(document)  # whose route takes one lane
-    ask(world, Demand(("alice", "r1", "r2", "bob"), lanes=2), first=True)
+    ask(world, Demand(("alice", "r1", "r2", "bob"), Terms(lanes=2)), first=True)
     outcome = world.network.run(for_ns=S // 5)
     assert refusals(world)
     assert world.monitor.routes["alice", "bob"].delivered > 100

@@ -38,7 +38,7 @@ def run(
 ) -> SimpleNamespace:
     network = Network(seed=seed)
     bank = {} if positions is None else {"processor": Bank(positions, noise) if noise else Bank(positions)}
-    node = network.add(Scripted("alice", network.engine, bank, [], physics))
+    node = network.add(Scripted("alice", network.engine, bank, {}, physics))
     finished = []
 
     async def all_of_it(self: Any) -> None:

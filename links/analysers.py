@@ -1,0 +1,107 @@
+"""A bounded pool of Bell-state analysers behind an optical switch: who gets one next. Sans-io, the time is an argument.
+
+Each label has a share: the part of one analyser's time that was set aside for it (0: none). A label that waits is
+*due* at the moment by which the service it has had so far is used up at the rate of its share (a virtual clock, Zhang
+1990). Whoever is overdue comes first, the most overdue before the others; so every share is kept if their sum does not
+exceed the number of analysers. What is left over goes to all in turn, first come, first served.
+
+A label that wants nothing saves up nothing, and one that was given more than its share out of what was left over does
+not have to pay for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final, Generic, TypeVar
+
+_FEW: Final = 64  # accounts for which no clearing up is worth it
+
+Job = TypeVar("Job")
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[Job]):
+    job: Job
+    label: str
+    share: float
+    gone: bool = False
+
+
+class AnalyserQueue(Generic[Job]):
+    """The jobs that wait for an analyser.
+
+    >>> queue = AnalyserQueue[str]()
+    >>> queue.enter("x", "best effort", 0.0, now_ns=0)
+    >>> queue.enter("y", "half of the time", 0.5, now_ns=5)
+    >>> queue.next(now_ns=10), queue.next(now_ns=10), queue.next(now_ns=10)
+    ('y', 'x', None)
+    """
+
+    def __init__(self) -> None:
+        self._due_ns: dict[str, float] = {}
+        self._by_due: list[tuple[float, int, _Waiting[Job]]] = []
+        self._in_turn: deque[_Waiting[Job]] = deque()
+        self._entries: dict[Job, _Waiting[Job]] = {}
+        self._sequence = count()
+        self._many = _FEW
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def enter(self, job: Job, label: str, share: float, now_ns: int) -> None:
+        """Let a job wait."""
+        entry = self._entries[job] = _Waiting(job, label, share)
+        self._in_turn.append(entry)
+        if share > 0:
+            self._due_ns[label] = max(self._due_ns.get(label, 0.0), now_ns)
+            self._push(entry)
+            if len(self._due_ns) > self._many:
+                self._forget_idle(now_ns)
+
+    def leave(self, job: Job) -> None:
+        """Let a job wait no more."""
+        self._entries.pop(job).gone = True
+
+    def next(self, now_ns: int) -> Job | None:
+        """Return the job to serve next, which then waits no more; None if nobody waits."""
+        entry = self._most_overdue(now_ns) or self._first_come()
+        if entry is not None:
+            self.leave(entry.job)
+            return entry.job
+        return None
+
+    def served(self, label: str, share: float, served_ns: int, now_ns: int, slot_ns: int) -> None:
+        """Charge a label for its service; for at most one slot more than it had a claim to."""
+        if share > 0:
+            due_ns = self._due_ns.get(label, now_ns) + served_ns / share
+            self._due_ns[label] = min(due_ns, now_ns + slot_ns / share)
+
+    def _forget_idle(self, now_ns: int) -> None:
+        """Drop the accounts of labels that have come to nothing: one that is due already counts from when it enters."""
+        waiting = {entry.label for entry in self._entries.values()}
+        self._due_ns = {label: due for label, due in self._due_ns.items() if due > now_ns or label in waiting}
+        self._many = max(_FEW, 2 * len(self._due_ns))
+
+    def _push(self, entry: _Waiting[Job]) -> None:
+        heappush(self._by_due, (self._due_ns[entry.label], next(self._sequence), entry))
+
+    def _most_overdue(self, now_ns: int) -> _Waiting[Job] | None:
+        while self._by_due and self._by_due[0][0] <= now_ns:
+            noted_ns, _, entry = heappop(self._by_due)
+            if entry.gone:
+                continue
+            if self._due_ns[entry.label] > noted_ns:  # it was served since
+                self._push(entry)
+                continue
+            return entry
+        return None
+
+    def _first_come(self) -> _Waiting[Job] | None:
+        while self._in_turn:
+            entry = self._in_turn.popleft()
+            if not entry.gone:
+                return entry
+        return None

@@ -1,0 +1,86 @@
+"""What the hardware at both ends and the fibres between make of a link: the calibration of its heralding station."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from links import AbstractLink, BrightStates, DoubleClick, Fibre, HeraldedStateModel, PairSource, SingleClick
+from nodes.hardware import Profile
+
+from .schema import Link
+
+_DIMMEST = 1e-4
+_BRIGHTEST = 0.5  # of the population: beyond it, more light makes fewer pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """The calibration of a station: what is at the end of each of its arms, by the nodes' names.
+
+    All its arms have the scheme and modes of the same kind of link.
+    """
+
+    links: Mapping[str, Link]
+    profiles: Mapping[str, Profile]
+    fibres: Mapping[str, Fibre]
+
+    def model(self, a: str, b: str, min_fidelity: float) -> HeraldedStateModel:
+        """Return the model with most heralds that has the fidelity, or else the best one."""
+        link = self.links[a]
+        profiles = self.profiles[a], self.profiles[b]
+        if link.success_probability is not None and link.fidelity is not None:
+            return AbstractLink(link.success_probability, link.fidelity).model().with_modes(link.modes or 1)
+        modes = link.modes or max(p.modes for p in profiles)
+        efficiencies = [self.profiles[n].arm_efficiency(self.fibres[n].transmission) for n in (a, b)]
+        source = scheme(link.scheme or profiles[0].scheme, profiles, efficiencies)
+        if not isinstance(source, SingleClick):
+            return source.model().with_modes(modes)
+        brightest = _BRIGHTEST / max(source.alpha_a, source.alpha_b)
+        settings = BrightStates(lambda s: _dimmed(source, s).model(), _DIMMEST, max(1.0, brightest))
+        return settings.at_least(min_fidelity).with_modes(modes)
+
+
+def _dimmed(source: SingleClick, factor: float) -> SingleClick:
+    return replace(source, alpha_a=factor * source.alpha_a, alpha_b=factor * source.alpha_b)
+
+
+def scheme(
+    name: str, profiles: tuple[Profile, Profile], efficiencies: list[float]
+) -> SingleClick | DoubleClick | PairSource:
+    """Return the scheme of a link with the parameters of its two ends."""
+    a, b = profiles
+    efficiency_a, efficiency_b = efficiencies
+    dark = max(a.dark_probability, b.dark_probability)
+    visibility = min(a.visibility, b.visibility)
+    if name == "single_click":
+        return SingleClick(
+            alpha_a=a.bright_population,
+            alpha_b=b.bright_population,
+            efficiency_a=efficiency_a,
+            efficiency_b=efficiency_b,
+            dark_probability=dark,
+            visibility=visibility,
+            phase_std_rad=max(a.phase_std_rad, b.phase_std_rad),
+            double_excitation=max(a.double_excitation, b.double_excitation),
+        )
+    if name == "double_click":
+        return DoubleClick(
+            efficiency_a=efficiency_a,
+            efficiency_b=efficiency_b,
+            dark_probability=dark,
+            visibility=visibility,
+            double_excitation=max(a.double_excitation, b.double_excitation),
+            emission_fidelity_a=a.emission_fidelity,
+            emission_fidelity_b=b.emission_fidelity,
+        )
+    return PairSource(
+        mean_pairs_a=a.pairs_per_mode,
+        mean_pairs_b=b.pairs_per_mode,
+        efficiency_a=efficiency_a,
+        efficiency_b=efficiency_b,
+        write_efficiency_a=a.write_efficiency,
+        write_efficiency_b=b.write_efficiency,
+        dark_probability=dark,
+        visibility=visibility,
+    )

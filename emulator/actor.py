@@ -127,10 +127,6 @@ class Cell:
         """Tell the actor that a neighbour has lost its memory."""
         self.guard(self.actor.neighbour_began, neighbour)
 
-    def neighbour_silent(self, neighbour: str) -> None:
-        """Tell the actor that a neighbour does not answer."""
-        self.guard(self.actor.neighbour_silent, neighbour)
-
     def after(self, delay_ns: int, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Let something of this life happen after a while."""
         rank = self.rank << RANK_BITS | self.rank
@@ -162,7 +158,7 @@ class Cell:
 
 
 class Actor:
-    """Base of every node, station and controller. Subclasses override the first eight methods."""
+    """Base of every node, station and controller. Subclasses override the first seven methods."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -192,9 +188,6 @@ class Actor:
 
     def neighbour_began(self, name: str) -> None:
         """Learn that a neighbour has begun a later life: it knows nothing any more of what it was told before."""
-
-    def neighbour_silent(self, name: str) -> None:
-        """Learn that a neighbour has acknowledged nothing for 5 s, though something was sent; that is repeated on."""
 
     # -- what it may use -------------------------------------------------------------------------------------------
 

@@ -221,8 +221,6 @@ class Network:
         self.timeline.rate = math.inf
         self._draining = True
         for name in sorted(self._cells):
-            for connection in self._cells[name].connections.values():
-                connection.close(self.timeline.now_ns)
             self._close(self._cells[name])
 
     def _close(self, cell: Cell) -> None:

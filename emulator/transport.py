@@ -34,11 +34,9 @@ from .messages import Message
 
 ACK_DELAY_NS: Final = 20_000_000
 ACK_EVERY: Final = 64
-SILENCE_NS: Final = 5_000_000_000  # after so long without any acknowledgement a neighbour counts as silent
 _LONGEST_WAIT_NS: Final = 1_000_000_000
 _BATCH: Final = 64  # how many messages are repeated, or reported missing, at once
 _NO_STREAM: Final = -1
-_NEVER_NS: Final = 1 << 62
 
 
 class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
@@ -72,9 +70,6 @@ class Owner(Protocol):
     def neighbour_began(self, neighbour: str) -> None:
         """Hear that a neighbour began a later life."""
 
-    def neighbour_silent(self, neighbour: str) -> None:
-        """Hear that a neighbour has not acknowledged anything for long, though something is outstanding."""
-
 
 class Connection:
     """An actor's end of the transport to one neighbour, for all its lives.
@@ -84,9 +79,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_acknowledged", "_checking", "_complained_ns", "_early", "_expected", "_first_wait_ns", "_give_up_ns",
-        "_latest", "_line", "_name", "_neighbour", "_next", "_owed", "_owed_since_ns", "_owner", "_progress_ns",
-        "_repeated_ns", "_round_trip_ns", "_silent", "_unacknowledged", "_wait_ns",
+        "_acknowledged", "_checking", "_complained_ns", "_early", "_expected", "_first_wait_ns", "_latest", "_line",
+        "_name", "_neighbour", "_next", "_owed", "_owed_since_ns", "_owner", "_repeated_ns", "_round_trip_ns",
+        "_unacknowledged", "_wait_ns",
         "acknowledgements", "duplicates", "life", "neighbour_life", "repeats",
     )  # fmt: skip
 
@@ -95,7 +90,6 @@ class Connection:
         self._owner, self._line = owner, line
         self._round_trip_ns = round_trip_ns
         self._first_wait_ns = 3 * round_trip_ns + ACK_DELAY_NS
-        self._give_up_ns = _NEVER_NS
         self.life = 0  # none
         self.neighbour_life = 1
         self.acknowledgements = self.repeats = self.duplicates = 0
@@ -104,8 +98,7 @@ class Connection:
     @property
     def unacknowledged(self) -> int:
         """Return how many messages of the present life the neighbour may not have received."""
-        greeting = self._acknowledged == _NO_STREAM
-        return len(self._unacknowledged) - greeting if self.life else 0
+        return len(self._unacknowledged)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -124,18 +117,12 @@ class Connection:
         self._checking = False
         self._restart()
 
-    def close(self, now_ns: int) -> None:
-        """Give up from now on, though not before `SILENCE_NS` have passed, if the neighbour is silent."""
-        self._give_up_ns = now_ns + SILENCE_NS
-
     def _restart(self) -> None:
         """Start both streams anew."""
         self._unacknowledged: deque[Envelope] = deque()
         self._acknowledged = self._next = 0  # the numbers of the first of these, and of the next message
         self._repeated_ns: dict[int, int] = {}  # when those were sent last that were sent more than once
         self._wait_ns = self._first_wait_ns
-        self._progress_ns = 0  # since when the neighbour has not acknowledged anything
-        self._silent = False
         self._expected = 0
         self._early: dict[int, Envelope] = {}
         self._latest = 0  # the greatest number in there, ever
@@ -154,8 +141,6 @@ class Connection:
             return False
         envelope = Envelope(self._name, self.life, now_ns, message, self.neighbour_life, self._next, self._expected)
         line.send(envelope)
-        if not unacknowledged:
-            self._progress_ns = now_ns
         unacknowledged.append(envelope)
         self._next += 1
         self._owed = 0
@@ -169,14 +154,10 @@ class Connection:
         while unacknowledged and unacknowledged[0].sequence < acknowledged:
             unacknowledged.popleft()
         self._acknowledged = acknowledged
-        self._progress_ns = now_ns
-        self._silent = False
         if self._repeated_ns:
             self._repeated_ns = {k: time_ns for k, time_ns in self._repeated_ns.items() if k >= acknowledged}
             self._wait_ns = self._first_wait_ns
             self._repeat_overdue(now_ns)
-            if unacknowledged and not self._checking:  # it had given up
-                self._check_later(ACK_DELAY_NS)
 
     def _repeat_overdue(self, now_ns: int) -> None:
         for envelope in islice(self._unacknowledged, _BATCH):
@@ -300,24 +281,18 @@ class Connection:
         """Do what is due."""
         if self._owed and now_ns - self._owed_since_ns >= ACK_DELAY_NS:
             self._acknowledge(now_ns)
-        if self._unacknowledged:
-            if now_ns - self._last_sent_ns(self._unacknowledged[0]) >= self._wait_ns:
-                self._repeat_overdue(now_ns)
-                self._wait_ns = min(2 * self._wait_ns, max(_LONGEST_WAIT_NS, self._first_wait_ns))
-            if not self._silent and now_ns - self._progress_ns >= SILENCE_NS:
-                self._silent = True
-                self._owner.neighbour_silent(self._neighbour)
-        self._go_on_checking(now_ns)
+        unacknowledged = self._unacknowledged
+        if unacknowledged and now_ns - self._last_sent_ns(unacknowledged[0]) >= self._wait_ns:
+            self._repeat_overdue(now_ns)
+            self._wait_ns = min(2 * self._wait_ns, max(_LONGEST_WAIT_NS, self._first_wait_ns))
+        self._checking = bool(unacknowledged or self._owed)
+        if self._checking:
+            self._check_later(self._next_check_ns(now_ns) - now_ns)
 
-    def _go_on_checking(self, now_ns: int) -> None:
-        due_ns = [now_ns + ACK_DELAY_NS]
+    def _next_check_ns(self, now_ns: int) -> int:
+        due_ns = now_ns + ACK_DELAY_NS
         if self._owed:
-            due_ns.append(self._owed_since_ns + ACK_DELAY_NS)
-        if self._unacknowledged and not (self._silent and now_ns >= self._give_up_ns):
-            due_ns.append(self._last_sent_ns(self._unacknowledged[0]) + self._wait_ns)
-            if not self._silent:
-                due_ns.append(self._progress_ns + SILENCE_NS)
-        if len(due_ns) > 1:
-            self._check_later(max(1, min(due_ns) - now_ns))
-        else:
-            self._checking = False
+            due_ns = min(due_ns, self._owed_since_ns + ACK_DELAY_NS)
+        if self._unacknowledged:
+            due_ns = min(due_ns, self._last_sent_ns(self._unacknowledged[0]) + self._wait_ns)
+        return max(due_ns, now_ns + 1)

@@ -121,16 +121,16 @@ class Cell:
 
     def wake(self, connection: Connection, delay_ns: int) -> None:
         """Let a connection check after a while what is due."""
-        self.after(delay_ns, lambda: connection.check(self.timeline.now_ns), ())
+        rank = self.rank << RANK_BITS | self.rank
+        self.timeline.at(self.timeline.now_ns + delay_ns, self._check, connection, self.incarnation, rank=rank)
+
+    def _check(self, connection: Connection, incarnation: int) -> None:
+        if incarnation == connection.life:
+            connection.check(self.timeline.now_ns)
 
     def neighbour_began(self, neighbour: str) -> None:
         """Tell the actor that a neighbour has lost its memory."""
         self.guard(self.actor.neighbour_began, neighbour)
-
-    def after(self, delay_ns: int, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
-        """Let something of this life happen after a while."""
-        rank = self.rank << RANK_BITS | self.rank
-        self.timeline.at(self.timeline.now_ns + delay_ns, self.fire, self.incarnation, fn, args, rank=rank)
 
     def fire(self, incarnation: int, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Run a timer, unless it was set in an earlier life."""
@@ -230,7 +230,8 @@ class Actor:
         cell = self._cell
         if delay_ns < 1:
             raise ValueError(f"{self.name}: a delay of {delay_ns} ns must be at least 1 ns")
-        cell.after(delay_ns, fn, args)
+        rank = cell.rank << RANK_BITS | cell.rank
+        cell.timeline.at(cell.timeline.now_ns + delay_ns, cell.fire, cell.incarnation, fn, args, rank=rank)
 
     def alarm(self, delay_ns: int, fn: Callable[..., None], *args: Any) -> Alarm:
         """Do as `after` does, and return what can be cancelled: for what will mostly not happen, such as time-outs."""

@@ -81,7 +81,7 @@ class Connection:
     __slots__ = (
         "_acknowledged", "_checking", "_complained_ns", "_early", "_expected", "_first_wait_ns", "_latest", "_line",
         "_name", "_neighbour", "_next", "_owed", "_owed_since_ns", "_owner", "_repeated_ns", "_round_trip_ns",
-        "_unacknowledged", "_wait_ns",
+        "_sent", "_wait_ns",
         "acknowledgements", "duplicates", "life", "neighbour_life", "repeats",
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ class Connection:
     @property
     def unacknowledged(self) -> int:
         """Return how many messages of the present life the neighbour may not have received."""
-        return len(self._unacknowledged)
+        return self._next - self._acknowledged
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -119,8 +119,8 @@ class Connection:
 
     def _restart(self) -> None:
         """Start both streams anew."""
-        self._unacknowledged: deque[Envelope] = deque()
-        self._acknowledged = self._next = 0  # the numbers of the first of these, and of the next message
+        self._acknowledged = self._next = 0  # the numbers of the first message not acknowledged, and of the next
+        self._sent: deque[Envelope] = deque()  # what is not acknowledged, perhaps after some that is: see `_prune`
         self._repeated_ns: dict[int, int] = {}  # when those were sent last that were sent more than once
         self._wait_ns = self._first_wait_ns
         self._expected = 0
@@ -136,39 +136,43 @@ class Connection:
 
         Raises TypeError if the message holds something that is no value, such as a qubit.
         """
-        line, unacknowledged = self._line, self._unacknowledged
-        if len(unacknowledged) >= line.capacity:
+        line, sequence = self._line, self._next
+        if sequence - self._acknowledged >= line.capacity:
             return False
-        envelope = Envelope(self._name, self.life, now_ns, message, self.neighbour_life, self._next, self._expected)
+        envelope = Envelope(self._name, self.life, now_ns, message, self.neighbour_life, sequence, self._expected)
         line.send(envelope)
-        unacknowledged.append(envelope)
-        self._next += 1
+        self._sent.append(envelope)
+        self._next = sequence + 1
         self._owed = 0
         if not self._checking:
             self._check_later(ACK_DELAY_NS)
         return True
 
-    def _settle(self, acknowledged: int, now_ns: int) -> None:
-        """Forget what the neighbour has received, and go on with what else had to be repeated."""
-        unacknowledged = self._unacknowledged
-        while unacknowledged and unacknowledged[0].sequence < acknowledged:
-            unacknowledged.popleft()
-        self._acknowledged = acknowledged
-        if self._repeated_ns:
-            self._repeated_ns = {k: time_ns for k, time_ns in self._repeated_ns.items() if k >= acknowledged}
-            self._wait_ns = self._first_wait_ns
-            self._repeat_overdue(now_ns)
+    def _prune(self) -> None:
+        """Forget what has been acknowledged; not at once, since to do it now and then is cheaper."""
+        sent, acknowledged = self._sent, self._acknowledged
+        if acknowledged == self._next:
+            sent.clear()
+        while sent and sent[0].sequence < acknowledged:
+            sent.popleft()
+
+    def _go_on_repeating(self, now_ns: int) -> None:
+        """Repeat what else was lost, as what had been repeated may just have been acknowledged."""
+        self._repeated_ns = {k: time_ns for k, time_ns in self._repeated_ns.items() if k >= self._acknowledged}
+        self._wait_ns = self._first_wait_ns
+        self._repeat_overdue(now_ns)
 
     def _repeat_overdue(self, now_ns: int) -> None:
-        for envelope in islice(self._unacknowledged, _BATCH):
+        self._prune()
+        for envelope in islice(self._sent, _BATCH):
             if now_ns - self._last_sent_ns(envelope) >= self._wait_ns:
                 self._repeat(envelope, now_ns)
 
     def _repeat_missing(self, missing: tuple[int, ...], now_ns: int) -> None:
+        self._prune()
         for sequence in missing:
-            index = sequence - self._acknowledged
-            if 0 <= index < len(self._unacknowledged):
-                envelope = self._unacknowledged[index]
+            if self._acknowledged <= sequence < self._next:
+                envelope = self._sent[sequence - self._acknowledged]
                 if now_ns - self._last_sent_ns(envelope) >= self._round_trip_ns:
                     self._repeat(envelope, now_ns)
 
@@ -189,7 +193,9 @@ class Connection:
             if not self._between_present_lives(envelope, now_ns):
                 return
         if envelope.acknowledged > self._acknowledged:
-            self._settle(envelope.acknowledged, now_ns)
+            self._acknowledged = envelope.acknowledged
+            if self._repeated_ns:
+                self._go_on_repeating(now_ns)
         if envelope.sequence == self._expected:
             if not self._owed:
                 self._owed_since_ns = now_ns
@@ -281,18 +287,18 @@ class Connection:
         """Do what is due."""
         if self._owed and now_ns - self._owed_since_ns >= ACK_DELAY_NS:
             self._acknowledge(now_ns)
-        unacknowledged = self._unacknowledged
-        if unacknowledged and now_ns - self._last_sent_ns(unacknowledged[0]) >= self._wait_ns:
+        self._prune()
+        if self._sent and now_ns - self._last_sent_ns(self._sent[0]) >= self._wait_ns:
             self._repeat_overdue(now_ns)
             self._wait_ns = min(2 * self._wait_ns, max(_LONGEST_WAIT_NS, self._first_wait_ns))
-        self._checking = bool(unacknowledged or self._owed)
-        if self._checking:
+        self._checking = False
+        if self._sent or self._owed:
             self._check_later(self._next_check_ns(now_ns) - now_ns)
 
     def _next_check_ns(self, now_ns: int) -> int:
         due_ns = now_ns + ACK_DELAY_NS
         if self._owed:
             due_ns = min(due_ns, self._owed_since_ns + ACK_DELAY_NS)
-        if self._unacknowledged:
-            due_ns = min(due_ns, self._last_sent_ns(self._unacknowledged[0]) + self._wait_ns)
+        if self._sent:
+            due_ns = min(due_ns, self._last_sent_ns(self._sent[0]) + self._wait_ns)
         return max(due_ns, now_ns + 1)

@@ -18,7 +18,8 @@ the first receipt or after `ACK_EVERY` receipts.
 
 Nothing here knows of time: it is an argument, and a timer is a request to call `check`. There is one at a time, never
 further ahead than `ACK_DELAY_NS`. So whatever a message may need is due after the check that is under way, and the hot
-path has no timer to move.
+path has no timer to move. (Only the first unacknowledged message is looked at: one lost behind another that had to be
+repeated may wait up to `ACK_DELAY_NS` longer.)
 """
 
 from __future__ import annotations

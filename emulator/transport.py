@@ -13,8 +13,8 @@ the first receipt or after `ACK_EVERY` receipts.
   doubles, up to 1 s, with every repetition in vain.
 - Lives: an envelope from an earlier life than one seen is dropped, and so is one addressed to an earlier life, which
   is answered with the present one. Who hears of a neighbour's later life forgets what it had sent to the earlier one,
-  starts both streams anew, and its actor is told. A later life introduces itself by a `Greeting`, which is repeated like
-  a message.
+  starts both streams anew, and its actor is told. A later life introduces itself by a `Greeting`, which is repeated
+  like a message.
 
 Nothing here knows of time: it is an argument, and a timer is a request to call `check`. There is one at a time, never
 further ahead than `ACK_DELAY_NS`. So whatever a message may need is due after the check that is under way, and the hot
@@ -190,9 +190,10 @@ class Connection:
 
     def receive(self, envelope: Envelope, now_ns: int) -> None:
         """Take an envelope from the line, and hand on what is in turn."""
-        if envelope.to_incarnation != self.life or envelope.incarnation != self.neighbour_life:
-            if not self._between_present_lives(envelope, now_ns):
-                return
+        if (
+            envelope.to_incarnation != self.life or envelope.incarnation != self.neighbour_life
+        ) and not self._between_present_lives(envelope, now_ns):
+            return
         if envelope.acknowledged > self._acknowledged:
             self._acknowledged = envelope.acknowledged
             if self._repeated_ns:
@@ -207,8 +208,6 @@ class Connection:
             self._owner.hand_on(envelope)  # who may send, even crash, in the course of it
             if self._early:
                 self._hand_on_early(now_ns)
-        elif envelope.sequence == _NO_STREAM:
-            self._notice(envelope.message, now_ns)
         else:
             self._receive_out_of_turn(envelope, now_ns)
         if self._owed >= ACK_EVERY:
@@ -231,15 +230,14 @@ class Connection:
             self._expected += 1
             self._owner.hand_on(envelope)
 
-    def _notice(self, message: Message, now_ns: int) -> None:
+    def _receive_out_of_turn(self, envelope: Envelope, now_ns: int) -> None:
+        message, sequence = envelope.message, envelope.sequence
         if isinstance(message, Acknowledgement):
             self._repeat_missing(message.missing, now_ns)
-        else:
-            self._owe(now_ns)
-
-    def _receive_out_of_turn(self, envelope: Envelope, now_ns: int) -> None:
-        sequence = envelope.sequence
+            return
         self._owe(now_ns)
+        if sequence == _NO_STREAM:
+            return
         if sequence < self._expected or sequence in self._early:
             self.duplicates += 1
         elif sequence < self._expected + self._line.capacity:  # as far as a neighbour may go

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -256,14 +256,14 @@ def test_the_wait_doubles_up_to_a_second() -> None:
     world = World()
     times_ns: list[int] = []
 
-    def lose(envelope: Envelope) -> list[int]:
+    def lose(_: Envelope) -> list[int]:
         times_ns.append(world.now_ns)
         return []
 
     world.fault = lose
     world.a.say(0)
     world.run(10 * S)
-    waits_ns = [b - a for a, b in zip(times_ns, times_ns[1:], strict=False)]
+    waits_ns = [b - a for a, b in pairwise(times_ns)]
     assert waits_ns[:6] == [FIRST_WAIT_NS << k for k in range(6)]
     assert set(waits_ns[6:]) == {S}
     assert world.a.connection.unacknowledged == 1
@@ -338,7 +338,7 @@ def test_a_later_life_introduces_itself_at_once_and_even_if_that_is_lost() -> No
 
 def test_what_was_addressed_to_an_earlier_life_is_answered_with_the_present_one() -> None:
     world = World()
-    world.fault = lambda e: [] if world.now_ns < 3 * MS else [0]  # the introduction is lost
+    world.fault = lambda _: [] if world.now_ns < 3 * MS else [0]  # the introduction is lost
     world.b.crash(1 * MS)
     world.after(4 * MS, world.a.say, 0)
     world.run(4 * MS + ROUND_TRIP_NS)
@@ -450,7 +450,12 @@ def test_too_many_unacknowledged_messages_are_refused_and_recorded() -> None:
 def test_acknowledgements_say_what_is_missing() -> None:
     world = World()
     said: list[Message] = []
-    world.fault = lambda e: said.append(e.message) or ([] if e.message in (Note(0), Note(2)) else [0])  # type: ignore[func-returns-value]
+
+    def fault(envelope: Envelope) -> list[int]:
+        said.append(envelope.message)
+        return [] if envelope.message in (Note(0), Note(2)) else [0]
+
+    world.fault = fault
     for k in range(4):
         world.a.say(k)
     world.run(2 * LATENCY_NS - 1)

@@ -47,7 +47,7 @@ def test_with_loss_and_doubling_pairs_are_delivered_and_nothing_leaks() -> None:
 def test_when_a_station_begins_a_new_life_its_nodes_begin_new_sessions() -> None:
     _, _, world = prepare("chain", seed=3)
     network, deliveries_ns = world.network, []
-    network.history.observe("delivered", lambda record: deliveries_ns.append(record.time_ns))
+    network.history.observe("pair", lambda record: deliveries_ns.append(record.time_ns))
     network._restart_ns["chain-1~chain-2"] = MS
     network.timeline.at(S, network.crash, "chain-1~chain-2")
     outcome = network.run(for_ns=2 * S)

@@ -69,7 +69,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "attempt_ms": "duration of an attempt, if longer than the light's way there and back; absent: that and the preparation",
     "session_timeout_s": "give up a generation session after so long; 0: never",
     "success_probability": "of an attempt in one mode; with `fidelity` it replaces the optics",
-    "fidelity": "of the Werner pair that replaces the optics",
+    "fidelity": "of the Werner pair that replaces the optics (of links); mean fidelity to be promised (of routes)",
     "processing_us": "added to the latency of each classical message",
     "bit_rate_per_s": "of the classical channels; absent: sending takes no time",
     "Link.a": "node at one end",
@@ -83,7 +83,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Star.photonic_clients": "how many of the end nodes, the last ones, are photonic clients",
     "Star.hub_memories": "positions of the hub that all its end nodes share",
     "Star.analysers": "heralding stations behind an optical switch at the hub, which bring any two end nodes together; "
-    "absent: each end node has one of its own, and the hub swaps",
+    "0: each end node has one of its own, and the hub swaps",
     "Star.switch_ms": "how long the optical switch needs to switch",
     "Star.slot_ms": "how long a heralding station serves one pair of nodes while others wait",
     "Star.hub_hardware": "profile of the hub",
@@ -96,6 +96,15 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Route.pause_s": "mean time between giving back and asking again",
     "Route.order": "swap as soon as possible, or in nested order",
     "Route.cutoff_s": "an intermediate node discards a half older than this; absent: never",
+    "Route.pick": "match the names in their order, or shuffled",
+    "Route.most": "so many demands of the pattern only; absent: all",
+    "Route.rate_hz": "rate that the controller is to promise; 0: none",
+    "Route.duration_s": "the circuit is given back after so long; 0: at the end of the run",
+    "Route.patience_s": "how long the demand may wait to be admitted; 0: it is admitted at once or refused",
+    "Route.priority": "who is first when several wait; 7 is highest",
+    "Scenario.controller": "the controller that admits demands, a table `[controller]`; absent: nodes ask each other",
+    "Controller.at": "node where it is; its messages take the light's time along the fibres from there",
+    "Controller.restart_after_s": "it begins again so long after a crash",
     # profiles
     "Profile.scheme": "scheme of heralding",
     "Profile.collection": "a photon is emitted and collected into the fibre",
@@ -139,6 +148,12 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 SECTIONS: Final[tuple[tuple[str, type[BaseModel], str], ...]] = (
     ("The file", schema.Scenario, "At the top of the file, before the first table."),
+    (
+        "`[controller]`",
+        schema.Controller,
+        "With a controller, every demand goes through it: it knows the network from the reports of nodes and heralding "
+        "stations, promises rates and fidelities, and refuses what it could not keep.",
+    ),
     ("`[[node]]`", schema.Node, "A repeater has exactly two links; a hub, any number."),
     (
         "`[[link]]`",

@@ -6,6 +6,7 @@ Start with `Network`: it wires actors and runs them in emulated time.
 from .actor import MS, US, Actor, Handler, S, UnknownActorError
 from .channel import Channel, ChannelFault
 from .envelope import Envelope
+from .figures import Enquire, Figures, LinkFigures
 from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, QuantumDevice, QuantumMemory, Qubit
 from .messages import Message, MessageError, PairId, decode, encode, message_types
@@ -58,12 +59,15 @@ __all__ = [
     "ChannelFault",
     "Contrasts",
     "Engine",
+    "Enquire",
     "Envelope",
+    "Figures",
     "Gate",
     "Half",
     "Handler",
     "Herald",
     "History",
+    "LinkFigures",
     "Mailbox",
     "MemoryFullError",
     "MemoryNoise",

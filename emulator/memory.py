@@ -130,6 +130,10 @@ class QuantumMemory:
         """Return how many positions are set aside."""
         return sum(self._reserved.values())
 
+    def positions(self, bank: str) -> int:
+        """Return how many positions a bank has, reserved or not."""
+        return self._banks[bank].positions
+
     def available(self, bank: str) -> int:
         """Return how many positions of a bank nobody has reserved; of a bank that there is not, none."""
         if bank not in self._banks:

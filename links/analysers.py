@@ -5,8 +5,8 @@ Each label has a share: the part of one analyser's time that was set aside for i
 1990). Whoever is overdue comes first, the most overdue before the others; so every share is kept if their sum does not
 exceed the number of analysers. What is left over goes to all in turn, first come, first served.
 
-A label that wants nothing saves up nothing, and one that was given more than its share out of what was left over does
-not have to pay for it.
+A label that wants nothing for a while saves up at most a few slots, and one that was given more than its share out of
+what was left over does not have to pay for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final, Generic, TypeVar
 
+_SAVED: Final = 10  # slots that a label may be behind and still catch up
 _FEW: Final = 64  # accounts for which no clearing up is worth it
 
 Job = TypeVar("Job")
@@ -31,16 +32,17 @@ class _Waiting(Generic[Job]):
 
 
 class AnalyserQueue(Generic[Job]):
-    """The jobs that wait for an analyser.
+    """The jobs that wait for an analyser, which serves each for a slot of time at most while others wait.
 
-    >>> queue = AnalyserQueue[str]()
+    >>> queue = AnalyserQueue[str](slot_ns=10)
     >>> queue.enter("x", "best effort", 0.0, now_ns=0)
     >>> queue.enter("y", "half of the time", 0.5, now_ns=5)
     >>> queue.next(now_ns=10), queue.next(now_ns=10), queue.next(now_ns=10)
     ('y', 'x', None)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slot_ns: int) -> None:
+        self._slot_ns = slot_ns
         self._due_ns: dict[str, float] = {}
         self._by_due: list[tuple[float, int, _Waiting[Job]]] = []
         self._in_turn: deque[_Waiting[Job]] = deque()
@@ -56,7 +58,7 @@ class AnalyserQueue(Generic[Job]):
         entry = self._entries[job] = _Waiting(job, label, share)
         self._in_turn.append(entry)
         if share > 0:
-            self._due_ns[label] = max(self._due_ns.get(label, 0.0), now_ns)
+            self._due_ns[label] = max(self._due_ns.get(label, now_ns), now_ns - _SAVED * self._slot_ns)
             self._push(entry)
             if len(self._due_ns) > self._many:
                 self._forget_idle(now_ns)
@@ -73,16 +75,17 @@ class AnalyserQueue(Generic[Job]):
             return entry.job
         return None
 
-    def served(self, label: str, share: float, served_ns: int, now_ns: int, slot_ns: int) -> None:
+    def served(self, label: str, share: float, served_ns: int, now_ns: int) -> None:
         """Charge a label for its service; for at most one slot more than it had a claim to."""
         if share > 0:
             due_ns = self._due_ns.get(label, now_ns) + served_ns / share
-            self._due_ns[label] = min(due_ns, now_ns + slot_ns / share)
+            self._due_ns[label] = min(due_ns, now_ns + self._slot_ns / share)
 
     def _forget_idle(self, now_ns: int) -> None:
-        """Drop the accounts of labels that have come to nothing: one that is due already counts from when it enters."""
+        """Drop the accounts of labels that have not come for long."""
         waiting = {entry.label for entry in self._entries.values()}
-        self._due_ns = {label: due for label, due in self._due_ns.items() if due > now_ns or label in waiting}
+        long_ago_ns = now_ns - _SAVED * self._slot_ns
+        self._due_ns = {label: due for label, due in self._due_ns.items() if due > long_ago_ns or label in waiting}
         self._many = max(_FEW, 2 * len(self._due_ns))
 
     def _push(self, entry: _Waiting[Job]) -> None:

@@ -22,9 +22,12 @@ from emulator import (
     Actor,
     Begin,
     Contrasts,
+    Enquire,
     Envelope,
+    Figures,
     Handler,
     Herald,
+    LinkFigures,
     Message,
     Paused,
     QubitId,
@@ -160,13 +163,13 @@ class HeraldingStation(Actor):
         self._sessions: dict[tuple[int, int], _Session] = {}
         self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
         self._lives = [0] * len(self.arms)
-        self._queue = AnalyserQueue[_Match]()
+        self._queue = AnalyserQueue[_Match](self.switch.slot_ns if self.switch else 1)
         self._idle: list[Crossing | None] = [None] * (self.switch.analysers if self.switch else 0)
         self._overstaying: dict[_Match, None] = {}  # served for more than a slot, since nobody waited
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what the station listens to."""
-        return {Start: self.on_start, Stop: self.on_stop}
+        return {Start: self.on_start, Stop: self.on_stop, Enquire: self.on_enquire}
 
     def held(self) -> Mapping[str, int]:
         """Return the sessions that have not ended."""
@@ -198,6 +201,23 @@ class HeraldingStation(Actor):
         self.send(envelope.sender, Stopped(message.session))
         if partner is not None:
             self._offer(partner)
+
+    def on_enquire(self, message: Enquire, envelope: Envelope) -> None:
+        """Say what pairs of two nodes are like; of nodes that are not here, nothing."""
+        sides = self._sides.get(message.a), self._sides.get(message.b)
+        if sides[0] is None or sides[1] is None:
+            return
+        crossing = (min(sides[0], sides[1]), max(sides[0], sides[1]))
+        link = self.link(crossing, message.min_fidelity)
+        figures = LinkFigures(
+            link.model.p_success,
+            link.period_ns,
+            link.contrasts,
+            (self.arms[sides[0]].latency_ns, self.arms[sides[1]].latency_ns),
+            self.switch.dead_ns if self.switch else 0,
+            self.switch.slot_ns if self.switch else 0,
+        )
+        self.send(envelope.sender, Figures(message.a, message.b, message.min_fidelity, figures))
 
     def _meet_incarnation(self, side: int, incarnation: int) -> None:
         """Drop the sessions of a node's earlier life: its positions are no more."""
@@ -286,7 +306,7 @@ class HeraldingStation(Actor):
         self._overstaying.pop(match, None)
         self._idle.append(match.crossing)
         served_ns = self.now_ns - match.granted_ns
-        self._queue.served(match.label, match.share, served_ns, self.now_ns, switch.slot_ns)
+        self._queue.served(match.label, match.share, served_ns, self.now_ns)
         self._give_analyser(switch)
 
     def _slot_ends(self, match: _Match, switch: Switch) -> None:

@@ -2,6 +2,7 @@
 
 from .circuit import Circuit
 from .circuits import Terms
+from .control import Contract, Promise
 from .delivery import CircuitClosedError, CircuitRefusedError, Pair
 from .end import Demand, EndNode
 from .node import QuantumNode
@@ -16,6 +17,7 @@ __all__ = [
     "CircuitClosedError",
     "CircuitEnd",
     "CircuitRefusedError",
+    "Contract",
     "Demand",
     "EndNode",
     "Hub",
@@ -26,6 +28,7 @@ __all__ = [
     "Program",
     "ProgramNode",
     "Programs",
+    "Promise",
     "QuantumNode",
     "Repeater",
     "Socket",

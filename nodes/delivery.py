@@ -9,12 +9,17 @@ from emulator import BellState, PairId, Qubit
 
 
 class CircuitRefusedError(RuntimeError):
-    """A circuit could not be had: which node refused, and why."""
+    """A circuit could not be had: which node refused, and why.
 
-    def __init__(self, node: str, reason: str) -> None:
-        super().__init__(f"{node} refused: {reason}")
+    code: one of the link layer's error codes: UNSUPP, it can never be had; NORES, others have what it needs; CREATE,
+    the request makes no sense; TIMEOUT, there was no answer; OTHER.
+    """
+
+    def __init__(self, node: str, reason: str, code: str = "NORES") -> None:
+        super().__init__(f"{node} refused: {reason} ({code})")
         self.node = node
         self.reason = reason
+        self.code = code
 
 
 class CircuitClosedError(RuntimeError):
@@ -28,7 +33,8 @@ class Pair:
     name: the same at both ends; bell: which Bell state it is, from messages alone; age_ns: since its photon left this
     node; qubit: this node's half, or None at a photonic client, which has measured `outcome` in `basis` (1 X, 2 Y, 3 Z;
     0: its detector gave no answer); fidelity: what it is at this moment, as estimated from what the nodes on its way
-    know of themselves; waited_ns: since the last pair, or the beginning of the circuit.
+    know of themselves; waited_ns: since the last pair, or the beginning of the circuit; broken: which parts of what the
+    program asked for it does not keep ("fidelity", "age", "wait").
     """
 
     name: tuple[PairId, PairId]
@@ -39,6 +45,7 @@ class Pair:
     outcome: int = 0
     fidelity: float = 0.25
     waited_ns: int = 0
+    broken: tuple[str, ...] = ()
 
 
 class Consumer(Protocol):

@@ -5,16 +5,30 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import trio
 
-from emulator import MS, Bank, BellState, Half, Port, QuantumDevice, Qubit, multiplied
+from emulator import (
+    MS,
+    Bank,
+    BellState,
+    Envelope,
+    Half,
+    Handler,
+    Message,
+    Port,
+    QuantumDevice,
+    Qubit,
+    S,
+    multiplied,
+)
 from emulator.time import Place
 
 from .circuit import Circuit
 from .circuits import Refuse, Reserve, Terms, Track
+from .control.messages import Ask, Contract, Deny, Describe, Ended, Grant, Promise
 from .datagram import Datagram
 from .delivery import CircuitRefusedError, Consumer, Pair
 from .node import QuantumNode
@@ -26,6 +40,7 @@ FindPath: TypeAlias = Callable[[str], tuple[str, ...] | None]
 _INBOX = 1000  # datagrams that wait for one service; one more is lost
 _BACKOFF_NS = 50 * MS  # mean wait after a refusal; it doubles with each further one
 _LONGEST_BACKOFF_NS = 800 * MS
+_PATIENCE_NS = 10 * S  # with a controller that does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +48,14 @@ class Demand:
     """A wish for pairs with another end node, along a path of node names that begins here.
 
     pairs: how many before the path is given back, so that others may have it (0: never); pause_ns: mean time between
-    giving back and asking again.
+    giving back and asking again; contract: what to ask the network's controller for (None: do without one).
     """
 
     path: tuple[str, ...]
     terms: Terms = Terms()  # noqa: RUF009  (frozen)
     pairs: int = 0
     pause_ns: int = 0
+    contract: Contract | None = None
 
 
 @dataclass(slots=True)
@@ -47,12 +63,22 @@ class _Request:
     """A circuit of this node's own: events for the behaviour that waits."""
 
     demand: Demand
+    promise: Promise | None = None
     answered: trio.Event = field(default_factory=trio.Event)
     enough: trio.Event = field(default_factory=trio.Event)
     closed: trio.Event = field(default_factory=trio.Event)
     refusal: Refuse | None = None
     delivered: int = 0
     unwanted: bool = False  # whoever asked does not wait for the answer any more
+
+
+@dataclass(slots=True)
+class _Question:
+    """A demand that the controller has not answered yet."""
+
+    ask: Ask
+    place: Place = field(default_factory=Place)
+    answer: Promise | Deny | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +109,9 @@ class EndNode(QuantumNode):
         self.find_path: FindPath = lambda peer: (self.name, peer) if peer in self.ports else None
         self.refusals = 0
         self._asked = 0
+        self.controller = ""  # whom to ask for promises
+        self._questions: dict[str, _Question] = {}
+        self._granted: dict[str, Promise] = {}
         self._requests: dict[str, _Request] = {}
         self._consumers: dict[str, Consumer] = {}
         self._acceptances: dict[str, deque[_Acceptance]] = {}
@@ -94,9 +123,23 @@ class EndNode(QuantumNode):
         """Start a life without requests."""
         super().begin()
         self._asked = 0
-        for table in (self._requests, self._consumers, self._acceptances, self._inboxes, self._listeners):
+        for table in (
+            self._questions,
+            self._granted,
+            self._requests,
+            self._consumers,
+            self._acceptances,
+            self._inboxes,
+            self._listeners,
+        ):
             table.clear()
         self._closing = trio.Event()
+        if self.controller and self.incarnation > 1:
+            self.send(self.controller, self.report())  # which says also that the promises of the life before are void
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return what an end node listens to."""
+        return {**super().handlers(), Grant: self.on_grant, Deny: self.on_deny}
 
     async def run(self) -> None:
         """Ask for every demand, and behave as the programs of this node do; until the end of the run."""
@@ -126,10 +169,17 @@ class EndNode(QuantumNode):
     # -- circuits of this node's own -------------------------------------------------------------------------------
 
     async def open_circuit(self, demand: Demand, consumer: Consumer | None = None) -> str:
-        """Ask for a circuit along a path; return its name. Raises CircuitRefusedError."""
+        """Ask for a circuit, and the controller for what it is to be like; return its name.
+
+        Raises CircuitRefusedError.
+        """
         self._asked += 1
         name = f"{self.name}>{demand.path[-1]}:{self.incarnation}.{self._asked}"
-        request = self._requests[name] = _Request(demand)
+        promise = None
+        if demand.contract is not None:
+            promise = await self._ask(Ask(name, demand.path[-1], demand.contract))
+            demand = replace(demand, path=promise.path, terms=promise.terms)
+        request = self._requests[name] = _Request(demand, promise)
         if consumer is not None:
             self._consumers[name] = consumer
         port = self.ports.get(demand.path[1])
@@ -161,12 +211,19 @@ class EndNode(QuantumNode):
                 name = await self.open_circuit(demand)
             except CircuitRefusedError:
                 self.refusals += 1
+                if demand.contract is not None and demand.contract.promises:
+                    return  # the answer would be the same
                 await self._rest(backoff_ns)
                 backoff_ns = min(2 * backoff_ns, _LONGEST_BACKOFF_NS)
             else:
                 backoff_ns = _BACKOFF_NS
-                await self._requests[name].enough.wait()
+                contract = demand.contract
+                limit_ns = contract.duration_ns if contract is not None else 0
+                with trio.move_on_after(limit_ns * 1e-9 if limit_ns else float("inf")):
+                    await self._requests[name].enough.wait()
                 await self.close_circuit(name)
+                if limit_ns and not demand.pairs:
+                    return
                 if demand.pause_ns:
                     await self._rest(demand.pause_ns)
 
@@ -198,6 +255,57 @@ class EndNode(QuantumNode):
     def _forget_request(self, name: str) -> None:
         del self._requests[name]
         self._consumers.pop(name, None)
+        if self._granted.pop(name, None) is not None:
+            self.record("ended", name)
+            self.send(self.controller, Ended(name))
+
+    # -- the controller --------------------------------------------------------------------------------------------
+
+    async def _ask(self, ask: Ask) -> Promise:
+        """Ask the controller; raises CircuitRefusedError if it refuses or does not answer."""
+        question = self._questions[ask.demand] = _Question(ask)
+        self.send(self.controller, ask)
+        try:
+            with trio.move_on_after((ask.contract.patience_ns + _PATIENCE_NS) * 1e-9):
+                await question.place.park()
+        finally:
+            del self._questions[ask.demand]
+            if question.answer is None:
+                self.send(self.controller, Ended(ask.demand))  # so that it keeps nothing for nobody
+        answer = question.answer
+        if isinstance(answer, Promise):
+            return answer
+        deny = answer or Deny(ask.demand, "TIMEOUT", "no answer")
+        self.record("denied", ask.demand, ask.to, deny.code, deny.reason)
+        raise CircuitRefusedError(self.controller, deny.reason, deny.code)
+
+    def on_grant(self, message: Grant, envelope: Envelope) -> None:
+        """Take a promise."""
+        promise = message.promise
+        if (question := self._questions.get(promise.demand)) is None:
+            self.send(envelope.sender, Ended(promise.demand))  # nobody waits for it any more
+            return
+        self._granted[promise.demand] = promise
+        self.record("granted", promise.demand, promise.path, promise.rate_hz, promise.fidelity)
+        question.answer = promise
+        question.place.wake()
+
+    def on_deny(self, message: Deny, envelope: Envelope) -> None:
+        """Take a refusal."""
+        if (question := self._questions.get(message.demand)) is not None:
+            question.answer = message
+            question.place.wake()
+
+    def on_describe(self, message: Describe, envelope: Envelope) -> None:
+        """Tell a controller that has begun again what there is, and ask again what it may not know of."""
+        super().on_describe(message, envelope)
+        for question in self._questions.values():
+            if question.answer is None:
+                self.send(envelope.sender, question.ask)
+
+    def promises(self) -> tuple[Promise, ...]:
+        """Return what this node's users were promised."""
+        return tuple(self._granted.values())
 
     # -- circuits of others ----------------------------------------------------------------------------------------
 
@@ -219,6 +327,8 @@ class EndNode(QuantumNode):
 
     def activated(self, circuit: Circuit) -> None:
         """Give a circuit from a peer to whoever waits for one."""
+        if circuit.is_head:
+            self.record("active", circuit.name)
         queue = self._acceptances.get(circuit.path[0])
         if circuit.is_tail and queue:
             acceptance = queue.popleft()
@@ -227,6 +337,8 @@ class EndNode(QuantumNode):
 
     def closing(self, circuit: Circuit) -> None:
         """Tell the consumer that no more pairs will come."""
+        if circuit.is_head:
+            self.record("closing", circuit.name)
         consumer = self._consumers.get(circuit.name)
         if consumer is not None:
             consumer.end()

@@ -31,6 +31,8 @@ from .circuits import (
     SwapRole,
     Track,
 )
+from .control.forecast import NodeFigures
+from .control.messages import Describe, NodeReport, PortReport, Promise
 from .datagram import Datagram
 from .physics import NodePhysics
 from .ports import PortNode
@@ -43,6 +45,9 @@ class QuantumNode(PortNode):
 
     may_swap = True
     may_end = True
+    stores = True
+    switch = ""  # the heralding stations behind this node's optical switch, and how many they are
+    analysers = 0
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class QuantumNode(PortNode):
             Expire: self.on_word,
             Extended: self.on_extended,
             Datagram: self.on_datagram,
+            Describe: self.on_describe,
         }
 
     def begin(self) -> None:
@@ -86,6 +92,35 @@ class QuantumNode(PortNode):
     def held(self) -> Mapping[str, int]:
         """Return what is in use."""
         return {**super().held(), "circuits": len(self._circuits)}
+
+    # -- the controller --------------------------------------------------------------------------------------------
+
+    def on_describe(self, message: Describe, envelope: Envelope) -> None:
+        """Tell the controller what this node can do."""
+        self.send(envelope.sender, self.report())
+
+    def report(self) -> NodeReport:
+        """Return what this node can do."""
+        physics = self.physics
+        works = physics.bsm.efficiency * (0.5 if physics.bsm.linear_optics else 1.0) * physics.retrieval_efficiency**2
+        decays = [self.storage_decay(port) for port in self.ports.values()]
+        decay = (max(d[0] for d in decays), max(d[1] for d in decays)) if decays else (0.0, 0.0)
+        return NodeReport(
+            self.may_end,
+            self.may_swap,
+            NodeFigures(decay, physics.bsm_ns, works, physics.bsm.contrasts, not self.stores),
+            tuple(
+                PortReport(peer, port.station, self.latency_ns_to(peer), port.bank, self.memory.positions(port.bank))
+                for peer, port in self.ports.items()
+            ),
+            self.switch,
+            self.analysers,
+            self.promises(),
+        )
+
+    def promises(self) -> tuple[Promise, ...]:
+        """Return what this node's users were promised."""
+        return ()
 
     # -- links -----------------------------------------------------------------------------------------------------
 

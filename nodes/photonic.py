@@ -18,6 +18,8 @@ class PhotonicClient(EndNode):
     at once; the herald tells it which of them counted.
     """
 
+    stores = False
+
     def begin(self) -> None:
         """Start a life without outcomes."""
         super().begin()

@@ -18,11 +18,13 @@ program that raises ends alone: the error is recorded, and kept in `failures`; i
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import trio
 
@@ -30,17 +32,40 @@ from emulator import Gate, Qubit, RandomStream
 from emulator.time import Place
 
 from .circuits import Terms
+from .control.messages import Contract
 from .datagram import Datagram
 from .delivery import CircuitClosedError, CircuitRefusedError, Pair
 from .end import Demand, EndNode
 from .processing import Z_AXIS, ProcessingNode
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a program asks of each pair."""
+
+    fidelity: float = 0.0
+    age_ns: float = math.inf
+    wait_ns: float = math.inf
+
+    def broken(self, pair: Pair) -> tuple[str, ...]:
+        """Return which of them a pair does not keep."""
+        checks = (
+            ("fidelity", pair.fidelity < self.fidelity),
+            ("age", pair.age_ns > self.age_ns),
+            ("wait", pair.waited_ns > self.wait_ns),
+        )
+        return tuple(name for name, too_much in checks if too_much)
+
+
+NO_LIMITS: Final = Limits()
+
+
 class CircuitEnd:
     """A program's end of a circuit: `await circuit.pair()` gives its pairs in the order in which they came."""
 
-    def __init__(self, node: EndNode, held: set[Qubit]) -> None:
+    def __init__(self, node: EndNode, held: set[Qubit], limits: Limits = NO_LIMITS) -> None:
         self._node = node
+        self._limits = limits
         self._held = held
         self._pairs: deque[Pair] = deque()
         self._taken: set[Qubit] = set()
@@ -60,8 +85,9 @@ class CircuitEnd:
         return pair
 
     def put(self, pair: Pair) -> None:
-        """Take a pair from the node."""
-        self._pairs.append(pair)
+        """Take a pair from the node, and note what it does not keep of what was asked."""
+        broken = self._limits.broken(pair)
+        self._pairs.append(replace(pair, broken=broken) if broken else pair)
         self._place.wake()
 
     def end(self) -> None:
@@ -126,17 +152,37 @@ class ProgramNode:
 
     @asynccontextmanager
     async def circuit(
-        self, to: str, *, lanes: int = 1, nested: bool = False, cutoff_s: float | None = None
+        self,
+        to: str,
+        *,
+        rate: float = 0.0,
+        fidelity: float = 0.0,
+        max_age_s: float = math.inf,
+        max_wait_s: float = math.inf,
+        patience_s: float = 0.0,
+        priority: int = 0,
+        lanes: int = 1,
+        nested: bool = False,
+        cutoff_s: float = 0.0,
     ) -> AsyncIterator[CircuitEnd]:
         """Reserve a circuit to another end node for the length of the block.
 
-        lanes: memory positions on each link; nested: swap in nested order; cutoff_s: intermediate nodes discard what
-        waited longer. Raises CircuitRefusedError, also if there is no path. Qubits of its pairs that are still held at
-        the end of the block are taken back.
+        rate, fidelity: pairs per second and mean fidelity that the network's controller is to promise; max_age_s,
+        max_wait_s: each pair says whether it was older, or came later after the last one, than this; patience_s: how
+        long the request may wait to be admitted; priority: who is first then; lanes: memory positions on each link;
+        nested: swap in nested order; cutoff_s: intermediate nodes discard what waited longer (0: never).
+
+        Raises CircuitRefusedError with its code, also if there is no path, or no controller that could promise
+        something. Qubits of its pairs that are still held at the end of the block are taken back.
         """
-        cutoff_ns = 0 if cutoff_s is None else round(cutoff_s * 1e9)
-        demand = Demand(self._path(to), Terms(lanes, nested, cutoff_ns))
-        end = CircuitEnd(self._node, self._held)
+        cutoff_ns, patience_ns = round(cutoff_s * 1e9), round(patience_s * 1e9)
+        contract = Contract(rate, fidelity, 0, patience_ns, cutoff_ns, priority, lanes=lanes, nested=nested)
+        controlled = bool(self._node.controller)
+        if contract.promises and not controlled:
+            raise CircuitRefusedError(self.name, "there is no controller to promise a rate or a fidelity", "UNSUPP")
+        terms = Terms(lanes, nested, cutoff_ns)
+        demand = Demand(self._path(to), terms, contract=contract if controlled else None)
+        end = CircuitEnd(self._node, self._held, Limits(fidelity, max_age_s * 1e9, max_wait_s * 1e9))
         name = await self._node.open_circuit(demand, end)
         try:
             yield end

@@ -45,7 +45,7 @@ class Hub(QuantumNode):
     ) -> None:
         super().__init__(name, device, banks, ports, physics)
         self.analysers = analysers
-        self._switch = switch
+        self.switch = switch
 
     @property
     def shared(self) -> float:
@@ -71,12 +71,12 @@ class Hub(QuantumNode):
     def share(self, circuit: Circuit, side: int) -> float:
         """Return what a circuit was given, on the side of the switch."""
         port = circuit.ports[side]
-        return circuit.share if port is not None and port.station == self._switch else 0.0
+        return circuit.share if port is not None and port.station == self.switch else 0.0
 
     def _is_optical(self, ports: tuple[Port | None, Port | None]) -> bool:
-        return bool(self._switch) and all(port is not None and port.station == self._switch for port in ports)
+        return bool(self.switch) and all(port is not None and port.station == self.switch for port in ports)
 
     def _share_of(self, terms: Terms, ports: tuple[Port | None, Port | None]) -> float:
         """Return what a circuit wants of this hub: as the hub of its head-end or of its tail-end, or of neither."""
-        west, east = (self._switch != "" and port is not None and port.station == self._switch for port in ports)
+        west, east = (self.switch != "" and port is not None and port.station == self.switch for port in ports)
         return terms.shares[0] if west else terms.shares[1] if east else 0.0

@@ -10,6 +10,7 @@ from typing import Any
 from emulator import MS, PERFECT, US, Bank, Network, Port, S
 from links import Arm, Fibre, HeraldingStation, Switch
 from nodes import (
+    Contract,
     Demand,
     EndNode,
     Hub,
@@ -26,7 +27,10 @@ from .expand import Plan, ScenarioError, station_name, switch_name
 from .monitor import Monitor
 from .optics import Optics
 from .paths import Topology
+from .promises import Promises
 from .schema import Link, Node, Route, Scenario, Star
+
+CONTROLLER = "controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class World:
     monitor: Monitor
     routes: tuple[tuple[str, str], ...]
     programs: Programs
+    promises: Promises
 
     def install(self, name: str, program: Program) -> None:
         """Let an end node run a program. Raises LookupError if there is no such end node."""
@@ -56,7 +61,7 @@ def build(
     monitor = Monitor(network.engine, network.history, routes)
     topology = Topology(plan.nodes, plan.links)
     for node in plan.nodes.values():
-        actor = _node(plan, node, network)
+        actor = _node(scenario, plan, node, network)
         if isinstance(actor, EndNode):
             actor.find_path = partial(topology.path, node.name)
         restart_ns = None if node.restart_after_s is None else round(node.restart_after_s * S)
@@ -66,7 +71,11 @@ def build(
     for number, link in enumerate(plan.links):
         if plan.station(link) == station_name(link):
             _join(scenario, plan, link, ("link", number) if number < len(scenario.link) else (), network)
-    return World(network, monitor, routes, Programs())
+    if scenario.controller is not None:
+        _add_controller(scenario, topology, network)
+    promises = Promises(monitor)
+    promises.watch(network.history)
+    return World(network, monitor, routes, Programs(), promises)
 
 
 def _fibre(scenario: Scenario, link: Link) -> Fibre:
@@ -74,7 +83,7 @@ def _fibre(scenario: Scenario, link: Link) -> Fibre:
     return Fibre(link.length_km, link.loss_db, latency_ns_per_km=scenario.latency_us_per_km * US)
 
 
-def _node(plan: Plan, node: Node, network: Network) -> QuantumNode:
+def _node(scenario: Scenario, plan: Plan, node: Node, network: Network) -> QuantumNode:
     profile = plan.profiles[node.name]
     noise = profile.noise()
     banks: dict[str, Bank] = {}
@@ -93,19 +102,54 @@ def _node(plan: Plan, node: Node, network: Network) -> QuantumNode:
         return Repeater(node.name, network.engine, banks, ports, physics)
     if node.kind == "hub":
         star = plan.switches.get(node.name)
-        switch = {} if star is None else {"switch": switch_name(node.name), "analysers": star.analysers or 0}
+        switch = {} if star is None else {"switch": switch_name(node.name), "analysers": star.analysers}
         return Hub(node.name, network.engine, banks, ports, physics, **switch)  # type: ignore[arg-type]
-    demands = [_demand(route, path) for route, path in plan.demands if path[0] == node.name]
+    controlled = scenario.controller is not None
+    demands = [_demand(route, path, controlled=controlled) for route, path in plan.demands if path[0] == node.name]
     end: type[EndNode] = PhotonicClient if node.kind == "photonic" else ProcessingNode
     if node.kind == "processing" and profile.processor_qubits:
         banks["processor"] = Bank(profile.processor_qubits, noise)
     return end(node.name, network.engine, banks, ports, physics, demands)
 
 
-def _demand(route: Route, path: tuple[str, ...]) -> Demand:
+def _demand(route: Route, path: tuple[str, ...], *, controlled: bool) -> Demand:
     cutoff_ns = 0 if route.cutoff_s is None else max(1, round(route.cutoff_s * S))
-    terms = Terms(route.lanes, route.order == "nested", cutoff_ns)
-    return Demand(path, terms, route.pairs, round(route.pause_s * S))
+    nested = route.order == "nested"
+    contract = Contract(
+        route.rate_hz,
+        route.fidelity,
+        round(route.duration_s * S),
+        round(route.patience_s * S),
+        cutoff_ns,
+        route.priority,
+        lanes=route.lanes,
+        nested=nested,
+    )
+    terms = Terms(route.lanes, nested, cutoff_ns)
+    return Demand(path, terms, route.pairs, round(route.pause_s * S), contract if controlled else None)
+
+
+def _add_controller(scenario: Scenario, topology: Topology, network: Network) -> None:
+    """Add the controller, with a channel to each node and heralding station as long as the fibres to there."""
+    from nodes.control.controller import Controller  # noqa: PLC0415  (networkx takes .4 s to import)
+
+    assert scenario.controller is not None
+    per_km_ns = scenario.latency_us_per_km * US
+    distances_km = topology.distances_km(scenario.controller.at)
+    managed = {name: max(1, round(km * per_km_ns)) for name, km in distances_km.items()}
+    restart_ns = round(scenario.controller.restart_after_s * S)
+    actors = network.actors
+    controller = network.add(Controller(CONTROLLER, sorted(managed)), restart_after_ns=restart_ns)
+    for name, latency_ns in managed.items():
+        network.connect(controller.name, name, latency_ns=latency_ns)
+    for name, actor in actors.items():
+        if isinstance(actor, HeraldingStation):
+            arms_ns = [managed[arm.node] + arm.latency_ns for arm in actor.arms if arm.node in managed]
+            if arms_ns:
+                network.connect(controller.name, name, latency_ns=min(arms_ns))
+    for actor in actors.values():
+        if isinstance(actor, EndNode) and actor.name in managed:
+            actor.controller = controller.name
 
 
 def _join(scenario: Scenario, plan: Plan, link: Link, where: tuple[str | int, ...], network: Network) -> None:
@@ -141,7 +185,7 @@ def _switch(scenario: Scenario, plan: Plan, hub: str, star: Star, network: Netwo
         Arm(name, max(1, fibre.latency_ns), round(plan.profiles[name].preparation_us * US))
         for name, fibre in optics.fibres.items()
     ]
-    switch = Switch(star.analysers or 0, round(star.switch_ms * MS), round(star.slot_ms * MS))
+    switch = Switch(star.analysers, round(star.switch_ms * MS), round(star.slot_ms * MS))
     station = network.add(HeraldingStation(switch_name(hub), network.engine, optics, arms, switch=switch))
     for arm in arms:
         classical = _classical(links[arm.node]) if arm.node in links else {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from pydantic import ValidationError
@@ -57,7 +58,7 @@ class Plan:
     @property
     def switches(self) -> dict[str, Star]:
         """Return the stars whose end nodes share the heralding stations at the hub."""
-        return {name: star for name, star in self.hubs.items() if star.analysers is not None}
+        return {name: star for name, star in self.hubs.items() if star.analysers}
 
     def bank(self, node: str, link: Link) -> tuple[str, int]:
         """Return which memory bank of a node serves one of its links, and how many positions it has."""
@@ -70,7 +71,7 @@ class Plan:
         """Return the name of the heralding station of a link."""
         for hub, peer in ((link.a, link.b), (link.b, link.a)):
             star = self.hubs.get(hub)
-            if star is not None and star.analysers is not None and peer.startswith(f"{hub}-") and self._is_end(peer):
+            if star is not None and star.analysers and peer.startswith(f"{hub}-") and self._is_end(peer):
                 return switch_name(hub)
         return station_name(link)
 
@@ -102,6 +103,7 @@ def expand(scenario: Scenario) -> Plan:
         for name in (link.a, link.b):
             links_of.setdefault(name, []).append(link)
     plan = Plan(nodes, profiles, tuple(links), links_of, {star.name: star for star in scenario.star}, tuple(demands))
+    errors += _controller_errors(scenario, nodes)
     if not errors:
         errors += _scheme_errors(plan, len(scenario.link))
         errors += _lane_errors(scenario, plan)
@@ -203,6 +205,18 @@ def _link_errors(
             yield ("node", k, "kind"), f"repeater {node.name!r} has {degree[node.name]} links; a repeater has 2"
 
 
+def _controller_errors(scenario: Scenario, nodes: dict[str, Node]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if scenario.controller is not None:
+        if scenario.controller.at not in nodes:
+            at = scenario.controller.at
+            yield ("controller", "at"), f"there is no node named {at!r}{_nearest(at, nodes)}"
+        return
+    for k, route in enumerate(scenario.route):
+        for key in ("rate_hz", "fidelity", "duration_s", "patience_s", "priority"):
+            if getattr(route, key):
+                yield ("route", k, key), 'only a controller can promise this; add a table [controller] with at = "..."'
+
+
 def _scheme_errors(plan: Plan, explicit: int) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for k, link in enumerate(plan.links):
         a, b = plan.profiles[link.a].scheme, plan.profiles[link.b].scheme
@@ -270,7 +284,9 @@ def _matching(pattern: str, nodes: dict[str, Node]) -> list[str]:
 
 def _match(route: Route, nodes: dict[str, Node]) -> Iterator[tuple[str, str]]:
     a, b = _matching(route.a, nodes), _matching(route.b, nodes)
-    if route.a == route.b:
-        yield from zip(a[::2], a[1::2], strict=False)
-    else:
-        yield from zip(a, b, strict=False)
+    if route.pick == "random":
+        shuffle = random.Random(f"{route.a} {route.b}").shuffle
+        shuffle(a)
+        shuffle(b)
+    pairs = zip(a[::2], a[1::2], strict=False) if route.a == route.b else zip(a, b, strict=False)
+    yield from islice(pairs, route.most)

@@ -15,10 +15,21 @@ class Topology:
 
     def __init__(self, nodes: Mapping[str, Node], links: Iterable[Link]) -> None:
         self._through = {name for name, node in nodes.items() if node.kind in _BETWEEN}
-        self._neighbours: dict[str, dict[str, float]] = {name: {} for name in nodes}
+        self._neighbours: dict[str, dict[str, float]] = {name: {} for name in nodes}  # km
         for link in links:
             if link.a in nodes and link.b in nodes:
                 self._neighbours[link.a][link.b] = self._neighbours[link.b][link.a] = link.length_km
+
+    def distances_km(self, origin: str) -> dict[str, float]:
+        """Return how far each node is along the fibres; nodes that cannot be reached are left out."""
+        queue, found = [(0.0, origin)], dict[str, float]()
+        while queue:
+            length_km, name = heapq.heappop(queue)
+            if name not in found:
+                found[name] = length_km
+                for neighbour, km in self._neighbours[name].items():
+                    heapq.heappush(queue, (length_km + km, neighbour))
+        return found
 
     def path(self, a: str, b: str) -> tuple[str, ...] | None:
         """Return the path of least length through hubs and repeaters, or None. Ties go to the smaller names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ def as_json(run: Run) -> dict[str, Any]:
             "p99": lag.percentile(99) / _MS,
             "max": lag.max_ns / _MS,
         },
+        "demands": run.world.promises.as_json(run.outcome.emulated_ns),
         "leaks": run.outcome.leaks,
         "violations": run.violations,
         "interrupted": run.outcome.interrupted,
@@ -106,6 +108,7 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
     ended = " (interrupted)" if run.outcome.interrupted else ""
     yield f"{run.scenario}: {data['emulated_s']:.3f} s of emulated time in {run.wall_s:.2f} s{ended}, seed {run.seed}"
     yield f"{delivered} pairs delivered, {delivered / data['emulated_s'] if data['emulated_s'] else 0:.2f} per second"
+    yield from _demand_lines(data["demands"])
     chosen = busiest(run.world, most)
     shown = [pair for pair in data["pairs"] if (pair["a"], pair["b"]) in chosen]
     width = max((len(f"{p['a']} - {p['b']}") for p in shown), default=0)
@@ -131,6 +134,19 @@ def busiest(world: World, most: int) -> list[tuple[str, str]]:
     """Return the routes that have delivered most, in the order of the scenario."""
     chosen = sorted(world.routes, key=lambda route: -world.monitor.routes[route].delivered)[:most]
     return [route for route in world.routes if route in chosen]
+
+
+def _demand_lines(demands: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield how many demands were admitted, how promises were kept, and the commonest reasons of refusals."""
+    refused = Counter(f"{d['code']}: {d['reason']}" for d in demands if not d["admitted"])
+    promised = [d for d in demands if d["admitted"] and d["promised_rate_hz"] and d["seconds"] >= 1]
+    if promised:
+        kept = sum(d["rate_hz"] >= 0.95 * d["promised_rate_hz"] for d in promised)
+        yield f"{len(promised)} demands were promised a rate, {kept} got at least 95 % of it"
+    if refused:
+        yield f"{refused.total()} demands were refused"
+        for reason, count in refused.most_common(3):
+            yield f"  {count} x {reason}"
 
 
 def route_cells(pair: dict[str, Any]) -> tuple[str, str, str, str, str]:

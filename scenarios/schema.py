@@ -134,7 +134,7 @@ class Star(_LinkBase):
     Fibres are evenly spread from length_km to farthest_km; the last `photonic_clients` end nodes are photonic clients.
     hub_memories: positions of the hub that serve its end nodes. analysers: the end nodes are behind an optical switch
     with that many heralding stations, which it gives out for slot_ms at a time while others wait, and needs switch_ms
-    to switch (absent: each end node has a heralding station of its own, and the hub swaps).
+    to switch (0: each end node has a heralding station of its own, and the hub swaps).
     """
 
     name: Name
@@ -142,7 +142,7 @@ class Star(_LinkBase):
     farthest_km: Annotated[float, Field(ge=0)] | None = None
     photonic_clients: Annotated[int, Field(ge=0)] = 0
     hub_memories: Annotated[int, Field(ge=1)] = 16
-    analysers: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    analysers: Annotated[int, Field(ge=0, le=100_000)] = 0
     switch_ms: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     slot_ms: Annotated[float, Field(gt=0, le=1e6)] = 50.0
     station_at: Probability = 1.0
@@ -159,12 +159,26 @@ class Star(_LinkBase):
         return self
 
 
+class Controller(_Strict):
+    """The network's controller, which admits demands and promises rates and fidelities.
+
+    at: the node where it is; restart_after_s: it begins again that long after a crash.
+    """
+
+    at: Name
+    restart_after_s: Annotated[float, Field(ge=0)] = 1.0
+
+
 class Route(_Strict):
     """A demand for pairs between end nodes. `a` and `b` are names, or patterns with `*` that are matched one by one.
 
-    If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ... lanes: memory positions on
-    each link. pairs: how many before the path is given to others (0: never), pause_s: mean time before asking, at first
-    and again. order: of swaps. cutoff_s: an intermediate node discards what waited longer (absent: never).
+    If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ...; `pick` = "random" shuffles
+    the list first. most: that many demands of the pattern only. lanes: memory positions on each link. pairs: how many
+    before the path is given to others (0: never), pause_s: mean time before asking, at first and again. order: of
+    swaps. cutoff_s: an intermediate node discards what waited longer (absent: never).
+
+    With a controller: rate_hz, fidelity: what it is to promise (0: nothing); duration_s: when the circuit ends (0: with
+    the run); patience_s: how long the demand may wait to be admitted; priority: who is first when several wait.
     """
 
     a: Pattern
@@ -174,6 +188,13 @@ class Route(_Strict):
     pause_s: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     order: Literal["asap", "nested"] = "asap"
     cutoff_s: Annotated[float, Field(gt=0)] | None = None
+    pick: Literal["in order", "random"] = "in order"
+    most: Annotated[int, Field(ge=0)] | None = None
+    rate_hz: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    fidelity: Probability = 0.0
+    duration_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    patience_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    priority: Annotated[int, Field(ge=0, le=7)] = 0
 
 
 class Scenario(_Strict):
@@ -190,6 +211,7 @@ class Scenario(_Strict):
     chain: tuple[Chain, ...] = ()
     star: tuple[Star, ...] = ()
     route: tuple[Route, ...] = ()
+    controller: Controller | None = None
 
     @field_validator("hardware")
     @classmethod

@@ -128,7 +128,13 @@ def test_every_key_of_the_json_is_described() -> None:
 
 def test_every_kind_of_record_is_described() -> None:
     page = (ROOT / "docs" / "reference" / "records.md").read_text("utf-8")
-    run = run_scenario("metro", for_s=0.1, settings=["end_nodes=40", "hub_memories=4"])
-    assert {"pair", "swap", "refused"} <= set(run.world.network.history.counts)
-    for kind in run.world.network.history.counts:
-        assert f"| `{kind}` |" in page, f"records of kind {kind} are not described in records.md"
+    counts: set[str] = set()
+    for name, settings in (
+        ("metro", ["fidelity=0.99"]),
+        ("metro", []),
+        ("berlin-frankfurt", ["end_nodes=6"]),
+    ):
+        counts |= set(run_scenario(name, for_s=1.5, settings=settings).world.network.history.counts)
+    assert {"pair", "swap", "granted", "denied", "ended", "settled"} <= counts
+    for kind in counts:
+        assert f"`{kind}`" in page, f"records of kind {kind} are not described in records.md"

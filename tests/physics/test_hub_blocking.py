@@ -51,7 +51,7 @@ def test_poisson_demands_at_a_hub_are_blocked_as_erlang_b_says(
                     asked += 1
                     await trio.sleep(holding(node))
             except CircuitRefusedError as refusal:
-                if refusal.node == "city":
+                if refusal.reason == "no free memory at city":
                     asked += 1
                     blocked += 1
                 else:
@@ -66,7 +66,14 @@ def test_poisson_demands_at_a_hub_are_blocked_as_erlang_b_says(
         return program
 
     programs = {f"city-{2 * k + 1}": source(f"city-{2 * k + 2}") for k in range(PAIRS)}
-    settings = [f"end_nodes={2 * PAIRS}", "photonic_clients=0", "nearest_km=0.01", "farthest_km=0.01", "hardware=ideal"]
+    settings = [
+        f"end_nodes={2 * PAIRS}",
+        "photonic_clients=0",
+        "analysers=0",
+        "nearest_km=0.01",
+        "farthest_km=0.01",
+        "hardware=ideal",
+    ]
     settings += [f"hub_memories={2 * servers}", "star.0.success_probability=1e-9", "star.0.fidelity=1"]
     run = run_programs("metro", programs, for_s=40, seed=1, settings=settings)
     assert run.outcome.leaks == {}

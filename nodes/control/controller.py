@@ -1,0 +1,217 @@
+"""The controller: knows the network from reports, admits demands, and keeps account of what it has promised.
+
+It is a classical node. Circuits that are established do not need it: when it is gone they go on, and when it comes
+back it asks everybody what there is, the promises in force included, before it admits anything new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from emulator import Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, S
+from emulator.time import Place
+
+from .ledger import Ledger
+from .messages import Ask, Deny, Describe, Ended, Grant, NodeReport, Promise
+from .planning import Foresight, Offer, Shortfall, Way, plan
+from .topology import Hop, Topology
+
+_PATIENCE_NS = S  # for the reports of nodes that may be down
+_MOST_WAITING = 10_000  # demands that wait for an answer; one more is refused
+_FIDELITIES = (0.0, 0.9, 0.95, 0.98)  # of links: as they are set, and what they can be set to
+
+# What a link is asked for: its ends and the least fidelity.
+_Key = tuple[str, str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    node: str
+    ask: Ask
+    deadline_ns: int
+
+
+class Controller(Actor):
+    """Admits demands. `nodes`: the names of those that it is to manage, to whom it must have channels."""
+
+    def __init__(self, name: str, nodes: Sequence[str]) -> None:
+        super().__init__(name)
+        self._nodes = tuple(nodes)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Know nothing, and ask everybody."""
+        self.topology = Topology()
+        self.ledger = Ledger(self.topology)
+        self._figures: dict[_Key, LinkFigures] = {}
+        self._news = Place()
+        self._silent = set(self._nodes)
+        self._queue: list[_Waiting] = []
+        self._foresee = Foresight(self.random("forecast"))
+        self._settled = trio.Event()
+        self._work = trio.Event()
+        self._closing = False
+        for node in self._nodes:
+            self.send(node, Describe())
+        self.after(_PATIENCE_NS, self._settle)
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return what nodes and stations say."""
+        return {NodeReport: self.on_report, Figures: self.on_figures, Ask: self.on_ask, Ended: self.on_ended}
+
+    def held(self) -> Mapping[str, int]:
+        """Return the promises in force, and the demands that have no answer."""
+        return {"promises": len(self.ledger.promises), "demands": len(self._queue)}
+
+    def close(self) -> None:
+        """Admit nothing any more."""
+        self._closing = True
+        for waiting in self._queue:
+            self._deny(waiting, "OTHER", "the network is being shut down")
+        self._queue.clear()
+        self._work.set()
+
+    # -- what it is told -------------------------------------------------------------------------------------------
+
+    def on_report(self, message: NodeReport, envelope: Envelope) -> None:
+        """Take what a node says of itself."""
+        self.topology.add(envelope.sender, message)
+        self.ledger.remove_all(envelope.sender)
+        for promise in message.promises:
+            self.ledger.add(promise)
+        self._silent.discard(envelope.sender)
+        if not self._silent:
+            self._settle()
+
+    def on_figures(self, message: Figures, envelope: Envelope) -> None:
+        """Take what a station says of a link."""
+        self._figures[message.a, message.b, message.min_fidelity] = message.figures
+        self._news.wake()
+
+    def on_ask(self, message: Ask, envelope: Envelope) -> None:
+        """Queue a demand."""
+        known = message.demand in self.ledger.promises
+        if known or any(waiting.ask.demand == message.demand for waiting in self._queue):
+            return  # asked again, in doubt whether it came through
+        waiting = _Waiting(envelope.sender, message, self.now_ns + message.contract.patience_ns)
+        if len(self._queue) >= _MOST_WAITING or self._closing:
+            self._deny(waiting, "NORES", "too many demands wait already")
+            return
+        self._queue.append(waiting)
+        self._queue.sort(key=lambda waiting: -waiting.ask.contract.priority)  # stable: first come, first served
+        self._work.set()
+
+    def on_ended(self, message: Ended, envelope: Envelope) -> None:
+        """Take back what a demand had, or take it off the queue; others may have waited for it."""
+        self.ledger.remove(message.demand)
+        self._queue = [waiting for waiting in self._queue if waiting.ask.demand != message.demand]
+        self._work.set()
+
+    def _settle(self) -> None:
+        if not self._settled.is_set():
+            self.record("settled", len(self.topology.nodes), len(self.ledger.promises))
+            self._settled.set()
+
+    # -- what it decides -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Go through the demands, one after the other, whenever there is news."""
+        await self._settled.wait()
+        while not self._closing:
+            self._work = trio.Event()
+            soonest_ns = await self._serve_all()
+            with trio.move_on_after(max(0, soonest_ns - self.now_ns) * 1e-9 if soonest_ns else float("inf")):
+                await self._work.wait()
+
+    async def _serve_all(self) -> int:
+        """Answer the demands that can be answered; return the first deadline of the others, 0 if there is none."""
+        for waiting in list(self._queue):
+            answer = await self._decide(waiting.node, waiting.ask)
+            if waiting not in self._queue:
+                continue  # it was withdrawn, or the run has ended
+            if isinstance(answer, Shortfall):
+                if answer.code == "NORES" and waiting.deadline_ns > self.now_ns:
+                    continue  # somebody may give something back in time
+                self._deny(waiting, answer.code, answer.reason)
+            else:
+                promise = Promise(waiting.ask.demand, answer.path, answer.terms, answer.rate_hz, answer.fidelity)
+                self.ledger.add(promise)
+                self.send(waiting.node, Grant(promise))
+            self._queue.remove(waiting)
+        return min((waiting.deadline_ns for waiting in self._queue), default=0)
+
+    def _deny(self, waiting: _Waiting, code: str, reason: str) -> None:
+        self.send(waiting.node, Deny(waiting.ask.demand, code, reason))
+
+    async def _decide(self, node: str, ask: Ask) -> Offer | Shortfall:
+        """Return the offer of the shortest way that keeps the contract, or what is missing on the best."""
+        if (reason := self._unsound(node, ask)) is not None:
+            return Shortfall("CREATE", reason, 0.0)
+        worst = Shortfall("UNSUPP", f"there is no way to {ask.to!r}", -1.0)
+        for path in self.topology.paths(node, ask.to):
+            answer = await self._decide_path(path, ask)
+            if isinstance(answer, Offer):
+                return answer
+            if (answer.code == "NORES", answer.fidelity) > (worst.code == "NORES", worst.fidelity):
+                worst = answer
+        return worst
+
+    async def _decide_path(self, path: tuple[str, ...], ask: Ask) -> Offer | Shortfall:
+        hops = self.topology.hops(path) if ask.contract.promises else []
+        best: Shortfall | None = None
+        before: list[LinkFigures] = []
+        for min_fidelity in _FIDELITIES:
+            links: list[LinkFigures] = []
+            for hop in hops:
+                figures = await self._enquire(hop, min_fidelity)
+                if figures is None:
+                    return Shortfall("UNSUPP", f"the heralding station {hop.station} does not answer", -1.0)
+                links.append(figures)
+            if links and links == before:
+                break  # the links have one setting only
+            before = links
+            answer = plan(ask.contract, self._way(path, links), min_fidelity, self._foresee)
+            if isinstance(answer, Offer):
+                return answer
+            if best is None or answer.fidelity > best.fidelity:
+                best = answer
+            if not ask.contract.fidelity:
+                break
+        assert best is not None
+        return best
+
+    def _way(self, path: tuple[str, ...], links: list[LinkFigures]) -> Way:
+        lanes, narrowest = self.ledger.lanes(path)
+        ends = path if len(links) == len(path) - 1 else (path[0], path[-1])
+        figures = tuple(self.topology.nodes[name].figures for name in ends)
+        hubs = self.ledger.shares(path, (1.0, 1.0))
+        first, last = (self.ledger.share(hub) if hub in hubs else 1.0 for hub in (path[1], path[-2]))
+        return Way(path, tuple(links), figures, lanes, narrowest, (first, last))
+
+    def _unsound(self, node: str, ask: Ask) -> str | None:
+        """Return what is wrong with a demand in itself."""
+        contract, nodes = ask.contract, self.topology.nodes
+        checks = (
+            (ask.to != node, "a demand joins two nodes, this one begins and ends at the same"),
+            (ask.to in nodes, f"there is no node named {ask.to!r}"),
+            (ask.to not in nodes or nodes[ask.to].may_end, f"{ask.to!r} is no end node"),
+            (contract.rate_hz >= 0, f"a rate of {contract.rate_hz:g} pairs per second is impossible"),
+            (0 <= contract.fidelity <= 1, f"a fidelity of {contract.fidelity:g} is impossible: it is between 0 and 1"),
+            (contract.duration_ns >= 0, "a duration must not be negative"),
+            (contract.lanes >= 1, f"{contract.lanes} memory positions are none"),
+        )
+        return next((reason for right, reason in checks if not right), None)
+
+    async def _enquire(self, hop: Hop, min_fidelity: float) -> LinkFigures | None:
+        """Ask the station of a link for its figures, unless they are known; None: it does not answer."""
+        key = (hop.a, hop.b, min_fidelity)
+        if key not in self._figures:
+            self.send(hop.station, Enquire(*key))
+            with trio.move_on_after(_PATIENCE_NS * 1e-9):
+                while key not in self._figures:
+                    await self._news.park()
+        return self._figures.get(key)

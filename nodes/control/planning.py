@@ -1,0 +1,191 @@
+"""From what a user asks to the terms of a circuit that keeps it, or to the reason why there is none. Pure.
+
+A promise of r pairs per second is meant for any ten seconds: so many pairs come of a rate that is three standard
+deviations higher, and that is what has to be forecast. Fidelities are promised at the lower end of their statistical
+error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emulator import LinkFigures, RandomStream
+from nodes.circuits import Terms
+
+from .forecast import Forecast, NodeFigures, forecast
+from .messages import Contract
+
+_WINDOW_S = 10.0
+_DEVIATIONS = 3.0
+_MOST_LANES = 8
+_CUTOFFS = (1.0, 0.3, 0.1, 0.03)  # in units of the shortest memory lifetime on the way
+_HEADROOM = 3.0  # a shared link in a longer circuit is made that much faster, so that the others hardly wait for it
+_LEAST_SHARE = 0.02
+_MOST_KNOWN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A path with its figures: its links and nodes, lanes that are free, and what is left of its hubs' stations."""
+
+    path: tuple[str, ...]
+    links: tuple[LinkFigures, ...]
+    nodes: tuple[NodeFigures, ...]
+    lanes: int
+    narrowest: str  # where there are so few lanes
+    shares: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Terms of a circuit, and what is expected of it at least."""
+
+    path: tuple[str, ...]
+    terms: Terms
+    rate_hz: float
+    fidelity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Why a way cannot keep a contract. `code`: UNSUPP, it never can; NORES, others have what it needs."""
+
+    code: str
+    reason: str
+    fidelity: float  # the best that it can give
+
+
+def needed_rate_hz(rate_hz: float) -> float:
+    """Return the mean rate at which a promise of a rate is kept in any ten seconds.
+
+    >>> round(needed_rate_hz(10.0), 3)
+    13.0
+    """
+    return rate_hz + _DEVIATIONS * math.sqrt(rate_hz / _WINDOW_S)
+
+
+class Foresight:
+    """Forecasts, each made once: demands that wait are looked at again and again."""
+
+    def __init__(self, random: RandomStream) -> None:
+        self._random = random
+        self._known: dict[tuple[object, ...], Forecast] = {}
+
+    def __call__(self, way: Way, terms: Terms, shares: tuple[float, float]) -> Forecast:
+        """Return what a circuit will deliver with these terms and shares of its hubs' stations."""
+        ends = zip(shares, (way.links[0], way.links[-1]), strict=True)
+        # A link that is not shared is attempted all the time.
+        first, last = (min(1.0, share / terms.lanes) if link.slot_ns else 1.0 for share, link in ends)
+        key = (way.links, way.nodes, terms, first, last)
+        if (found := self._known.get(key)) is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = forecast(
+                way.links,
+                way.nodes,
+                self._random,
+                lanes=terms.lanes,
+                cutoff_ns=terms.cutoff_ns,
+                nested=terms.nested,
+                shares=(first, last),
+            )
+        return found
+
+
+def plan(contract: Contract, way: Way, min_fidelity: float, foresee: Foresight) -> Offer | Shortfall:
+    """Return the terms by which a way keeps a contract, with the fewest lanes, or why it cannot."""
+    if way.lanes < contract.lanes:
+        return Shortfall("NORES", f"no free memory at {way.narrowest}", 0.0)
+    if not contract.promises:
+        return Offer(way.path, Terms(contract.lanes, contract.nested, contract.cutoff_ns), 0.0, 0.0)
+    needed_hz = needed_rate_hz(contract.rate_hz)
+    best: Forecast | None = None
+    for terms in _candidates(contract, way, min_fidelity):
+        alone = foresee(way, terms, (terms.lanes, terms.lanes))
+        if best is None or alone.fidelity > best.fidelity:
+            best = alone
+        if _least_fidelity(alone) < contract.fidelity or _least_rate_hz(alone) < needed_hz:
+            continue
+        return _with_shares(contract, way, terms, alone, foresee)
+    assert best is not None  # there is at least one candidate
+    return _shortfall(contract, way, best)
+
+
+def _candidates(contract: Contract, way: Way, min_fidelity: float) -> Iterator[Terms]:
+    """Yield terms to try: few lanes before many, and cutoffs only if the fidelity needs them."""
+    fastest = max(decay for node in way.nodes for decay in node.decay)
+    cutoffs_ns = [contract.cutoff_ns]
+    if contract.fidelity and len(way.links) > 1 and fastest > 0:
+        cutoffs_ns += [round(share / fastest * 1e9) for share in _CUTOFFS]
+    lanes = contract.lanes
+    while lanes <= min(way.lanes, _MOST_LANES):
+        for cutoff_ns in cutoffs_ns:
+            if not contract.cutoff_ns or cutoff_ns <= contract.cutoff_ns:
+                yield Terms(lanes, contract.nested, cutoff_ns, min_fidelity)
+        if not contract.rate_hz:
+            break
+        lanes *= 2
+
+
+def _with_shares(contract: Contract, way: Way, terms: Terms, alone: Forecast, foresee: Foresight) -> Offer | Shortfall:
+    """Add the shares of heralding stations that the contract needs."""
+    if not any(link.slot_ns for link in way.links):
+        return Offer(way.path, terms, contract.rate_hz, contract.fidelity)
+    needed_hz = needed_rate_hz(contract.rate_hz)
+    factor = 1.0 if len(way.links) == 1 else _HEADROOM / _yield(way)
+    while True:
+        shares = _shares(way, needed_hz * factor, terms.lanes)
+        for share, left in zip(shares, way.shares, strict=True):
+            if share > left:
+                reason = f"the heralding stations have {max(0.0, left):.2f} of their time left, {share:.2f} is needed"
+                return Shortfall("NORES", reason, _least_fidelity(alone))
+        result = alone if len(way.links) == 1 else foresee(way, terms, shares)
+        if _least_fidelity(result) >= contract.fidelity and _least_rate_hz(result) >= needed_hz:
+            return Offer(way.path, replace_shares(terms, shares), contract.rate_hz, contract.fidelity)
+        if all(share in (0.0, terms.lanes) for share in shares):
+            return _shortfall(contract, way, result)
+        factor *= 2
+
+
+def replace_shares(terms: Terms, shares: tuple[float, float]) -> Terms:
+    """Return the same terms with other shares."""
+    return Terms(terms.lanes, terms.nested, terms.cutoff_ns, terms.min_fidelity, shares)
+
+
+def _shares(way: Way, rate_hz: float, lanes: int) -> tuple[float, float]:
+    first, last = (_share(link, rate_hz, lanes) for link in (way.links[0], way.links[-1]))
+    if len(way.path) == 3:  # both ends are at one hub, which gives one share
+        first = last = max(first, last)
+    return first, last
+
+
+def _share(link: LinkFigures, rate_hz: float, lanes: int) -> float:
+    """Return which part of a station's time makes pairs at a rate, switching included; 0 if it is not shared."""
+    if not link.slot_ns:
+        return 0.0
+    seconds = link.seconds_per_pair
+    switching_s = link.dead_ns * 1e-9 * (1 + seconds / (link.slot_ns * 1e-9))
+    return min(float(lanes), max(_LEAST_SHARE, rate_hz * (seconds + switching_s)))
+
+
+def _yield(way: Way) -> float:
+    return math.prod(node.swap_probability for node in way.nodes[1:-1]) or 1.0
+
+
+def _least_fidelity(result: Forecast) -> float:
+    return result.fidelity - _DEVIATIONS * result.fidelity_error
+
+
+def _least_rate_hz(result: Forecast) -> float:
+    return result.rate_hz - _DEVIATIONS * result.rate_error_hz
+
+
+def _shortfall(contract: Contract, way: Way, best: Forecast) -> Shortfall:
+    fidelity = _least_fidelity(best)
+    if fidelity < contract.fidelity:
+        reason = f"the best fidelity that the way can give is {fidelity:.3f}, {contract.fidelity:g} was asked"
+        return Shortfall("UNSUPP", reason, fidelity)
+    reason = f"{contract.rate_hz:g} pairs per second are more than {way.lanes} memory positions per link can promise"
+    return Shortfall("UNSUPP" if way.lanes >= _MOST_LANES else "NORES", reason, fidelity)

@@ -1,0 +1,81 @@
+"""The map that a controller draws from the reports of the nodes, and the ways through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+import networkx as nx
+
+from .messages import NodeReport, PortReport
+
+_MOST_PATHS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A link of a circuit: the two nodes that will share its pairs, and its heralding station."""
+
+    a: str
+    b: str
+    station: str
+
+
+class Topology:
+    """Nodes by name, and the links between hubs and repeaters. End nodes hang on it and are not part of any way."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, NodeReport] = {}
+        self._core = nx.Graph()
+
+    def add(self, name: str, report: NodeReport) -> None:
+        """Take the report of a node."""
+        self.nodes[name] = report
+        if report.may_swap:
+            for port in report.ports:
+                peer = self.nodes.get(port.peer)
+                if peer is not None and peer.may_swap:
+                    self._core.add_edge(name, port.peer, weight=port.latency_ns)
+            self._core.add_node(name)
+
+    def paths(self, a: str, b: str) -> Iterator[tuple[str, ...]]:
+        """Yield the shortest ways from one end node to another, the shortest first; a few at most."""
+        if any(port.peer == b for port in self.nodes[a].ports):
+            yield a, b
+            return
+        found: list[tuple[int, tuple[str, ...]]] = []
+        for first in self._doors(a):
+            for last in self._doors(b):
+                ends_ns = self.port(a, first).latency_ns + self.port(b, last).latency_ns
+                for core in islice(self._between(first, last), _MOST_PATHS):
+                    length_ns = sum(self._core.edges[x, y]["weight"] for x, y in pairwise(core))
+                    found.append((ends_ns + length_ns, (a, *core, b)))
+        yield from (path for _, path in sorted(found)[:_MOST_PATHS])
+
+    def port(self, node: str, peer: str) -> PortReport:
+        """Return a node's way to a neighbour."""
+        return next(port for port in self.nodes[node].ports if port.peer == peer)
+
+    def hops(self, path: tuple[str, ...]) -> list[Hop]:
+        """Return the links of a path. Where both sides of a hub are behind its switch, photons pass it: one link."""
+        if len(path) == 3 and self.is_optical(path):
+            return [Hop(path[0], path[2], self.nodes[path[1]].switch)]
+        return [Hop(a, b, self.port(a, b).station) for a, b in pairwise(path)]
+
+    def is_optical(self, path: tuple[str, ...]) -> bool:
+        """Return whether a path of three nodes leads through an optical switch only."""
+        a, hub, b = path
+        switch = self.nodes[hub].switch
+        return bool(switch) and self.port(a, hub).station == switch == self.port(b, hub).station
+
+    def _doors(self, end: str) -> list[str]:
+        return [port.peer for port in self.nodes[end].ports if port.peer in self._core]
+
+    def _between(self, first: str, last: str) -> Iterator[list[str]]:
+        if first == last:
+            return iter([[first]])
+        if not nx.has_path(self._core, first, last):
+            return iter([])
+        paths: Iterator[list[str]] = nx.shortest_simple_paths(self._core, first, last, weight="weight")
+        return paths

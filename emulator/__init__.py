@@ -4,7 +4,8 @@ Start with `Network`: it wires actors and runs them in emulated time.
 """
 
 from .actor import MS, US, Actor, Handler, S, UnknownActorError
-from .channel import Channel, ChannelFault, Envelope
+from .channel import Channel, ChannelFault
+from .envelope import Envelope
 from .figures import Enquire, Figures, LinkFigures
 from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, QuantumDevice, QuantumMemory, Qubit

@@ -25,12 +25,14 @@ from typing import Any, Final, TypeAlias, TypeVar
 import outcome
 import trio
 
-from .channel import Channel, Envelope
+from .channel import Channel
+from .envelope import Envelope
 from .mailbox import Mailbox
 from .messages import Message
 from .randomness import RandomStream
 from .records import History
 from .time import Alarm, Place, Timeline
+from .transport import Connection
 
 Handler: TypeAlias = Callable[[Any, Envelope], None]
 
@@ -62,6 +64,7 @@ class Cell:
         self.history = history
         self.seed = seed
         self.channels: dict[str, Channel] = {}
+        self.connections: dict[str, Connection] = {}
         self.streams: dict[str, RandomStream] = {}
         self.mailbox = Mailbox()
         self.incarnation = 0
@@ -73,6 +76,11 @@ class Cell:
         self._handlers: Mapping[type[Message], Handler] = {}
         self._on_crash = on_crash
 
+    def connect(self, neighbour: str, channel: Channel, round_trip_ns: int) -> None:
+        """Take the channel to a neighbour."""
+        self.channels[neighbour] = channel
+        self.connections[neighbour] = Connection(self.actor.name, neighbour, self, channel, round_trip_ns=round_trip_ns)
+
     def begin(self) -> None:
         """Begin a life with empty memory; the network starts `run` thereafter."""
         self.incarnation += 1
@@ -81,13 +89,19 @@ class Cell:
         self.scope = trio.CancelScope()
         self._handlers = self.actor.handlers()
         self.history.add(self.timeline.now_ns, self.actor.name, "begins", (self.incarnation,))
+        for connection in self.connections.values():
+            connection.begin(self.incarnation, self.timeline.now_ns)
         self.guard(self.actor.begin)
 
     def deliver(self, envelope: Envelope) -> None:
         """Take an envelope from a channel."""
-        if not self.alive:
+        if self.alive:
+            self.connections[envelope.sender].receive(envelope, self.timeline.now_ns)
+        else:
             self.lost += 1
-            return
+
+    def hand_on(self, envelope: Envelope) -> None:
+        """Hand a message to the actor: to its handler, or into the mailbox."""
         message = envelope.message
         self.history.add(
             self.timeline.now_ns,
@@ -104,6 +118,19 @@ class Cell:
             handler(message, envelope)
         except Exception as error:  # noqa: BLE001  (whatever it is, it ends this life, and the supervisor hears of it)
             self.crash(error)
+
+    def wake(self, connection: Connection, delay_ns: int) -> None:
+        """Let a connection check after a while what is due."""
+        rank = self.rank << RANK_BITS | self.rank
+        self.timeline.at(self.timeline.now_ns + delay_ns, self._check, connection, self.incarnation, rank=rank)
+
+    def _check(self, connection: Connection, incarnation: int) -> None:
+        if incarnation == connection.life:
+            connection.check(self.timeline.now_ns)
+
+    def neighbour_began(self, neighbour: str) -> None:
+        """Tell the actor that a neighbour has lost its memory."""
+        self.guard(self.actor.neighbour_began, neighbour)
 
     def fire(self, incarnation: int, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Run a timer, unless it was set in an earlier life."""
@@ -124,12 +151,14 @@ class Cell:
         self.alive = False
         self.history.add(self.timeline.now_ns, self.actor.name, "crashes", (type(error).__name__,))
         self.scope.cancel()
+        for connection in self.connections.values():
+            connection.end()
         self.actor.lose()
         self._on_crash(self, error)
 
 
 class Actor:
-    """Base of every node, station and controller. Subclasses override the first six methods."""
+    """Base of every node, station and controller. Subclasses override the first seven methods."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -157,6 +186,9 @@ class Actor:
         """Return how many of each kind of resource are in use: all zero at quiescence, or something leaks."""
         return {}
 
+    def neighbour_began(self, name: str) -> None:
+        """Learn that a neighbour has begun a later life: it knows nothing any more of what it was told before."""
+
     # -- what it may use -------------------------------------------------------------------------------------------
 
     def attach(self, cell: Cell) -> None:
@@ -176,13 +208,14 @@ class Actor:
     def send(self, to: str, message: Message) -> None:
         """Send a message over the channel to a neighbour; raises UnknownActorError if there is none.
 
-        If as many messages are under way as the channel takes, it is lost, and recorded as such ("queue full").
+        It arrives once and in order, however late, unless one of the two crashes. If as many messages are
+        unacknowledged as the channel takes, it is lost, and recorded as such ("queue full").
         """
         cell = self._cell
-        channel = cell.channels.get(to)
-        if channel is None:
+        connection = cell.connections.get(to)
+        if connection is None:
             raise UnknownActorError(f"{self.name} has no channel to {to!r}, only to {sorted(cell.channels)}")
-        if not channel.send(Envelope(self.name, cell.incarnation, cell.timeline.now_ns, message)):
+        if not connection.send(message, cell.timeline.now_ns):
             self.record("queue full", to)
 
     def latency_ns_to(self, neighbour: str) -> int:

@@ -7,23 +7,17 @@ from typing import Final, Protocol
 
 import msgspec
 
-from .messages import Message
+from .envelope import Envelope
 from .time import Timeline
 
 _ENCODER: Final = msgspec.msgpack.Encoder()  # makes the same bytes as `encode`, five times faster
 
 
-class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """A message under way, with what its channel knows of it: who sent it, in which of its lives, and when."""
-
-    sender: str
-    incarnation: int
-    sent_ns: int
-    message: Message
-
-
 class ChannelFault(Protocol):
-    """Something that interferes with a channel: drops, delays, duplicates, alters."""
+    """Something that interferes with a channel: drops, delays, duplicates, alters.
+
+    What it alters must keep all else of its envelope (`msgspec.structs.replace`), or the transport loses track.
+    """
 
     def deliveries(self, envelope: Envelope, arrival_ns: int) -> Iterable[tuple[Envelope, int]]:
         """Return what arrives, and when, instead of this envelope at this time."""
@@ -39,8 +33,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_bit_rate_per_s", "_busy_until_ns", "_delay_ns", "_deliver", "_timeline",
-        "capacity", "faults", "latency_ns", "rank", "refused", "under_way",
+        "_bit_rate_per_s", "_delay_ns", "_deliver", "_timeline",
+        "busy_until_ns", "capacity", "faults", "latency_ns", "rank", "refused", "under_way",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +59,7 @@ class Channel:
         self._bit_rate_per_s = bit_rate_per_s
         self._delay_ns = latency_ns + processing_ns
         self.rank = rank
-        self._busy_until_ns = 0
+        self.busy_until_ns = 0
         self.latency_ns = latency_ns
         self.capacity = capacity
         self.faults: list[ChannelFault] = []
@@ -80,10 +74,10 @@ class Channel:
         if self.under_way >= self.capacity:
             self.refused += 1
             return False
-        departure_ns = envelope.sent_ns
+        now_ns = departure_ns = self._timeline.now_ns  # later than `sent_ns` if this is a repetition
         if self._bit_rate_per_s is not None:
             serialisation_ns = -int(-8e9 * len(data) // self._bit_rate_per_s)
-            departure_ns = self._busy_until_ns = max(departure_ns, self._busy_until_ns) + serialisation_ns
+            departure_ns = self.busy_until_ns = max(departure_ns, self.busy_until_ns) + serialisation_ns
         arrival_ns = departure_ns + self._delay_ns
         if not self.faults:
             self._schedule(envelope, arrival_ns)
@@ -92,8 +86,8 @@ class Channel:
         for fault in self.faults:
             arrivals = [late for early in arrivals for late in fault.deliveries(*early)]
         for late, time_ns in arrivals:
-            if time_ns < envelope.sent_ns + self.latency_ns:
-                raise ValueError(f"a fault delivers at {time_ns} ns what left at {envelope.sent_ns} ns: too fast")
+            if time_ns < now_ns + self.latency_ns:
+                raise ValueError(f"a fault delivers at {time_ns} ns what left at {now_ns} ns: too fast")
             self._schedule(late, time_ns)
         return True
 

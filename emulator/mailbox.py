@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .channel import Envelope
+from .envelope import Envelope
 from .messages import Message
 from .time import Place
 

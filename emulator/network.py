@@ -93,13 +93,14 @@ class Network:
         if a == b or b in self._cells[a].channels:
             raise ValueError(f"{a!r} and {b!r} are one, or are joined already")
         for source, sink in ((a, b), (b, a)):
-            self._cells[source].channels[sink] = Channel(
+            channel = Channel(
                 self.timeline,
                 self._cells[sink].deliver,
                 latency_ns=latency_ns,
                 processing_ns=processing_ns,
                 bit_rate_per_s=bit_rate_per_s,
             )
+            self._cells[source].connect(sink, channel, round_trip_ns=2 * (latency_ns + processing_ns))
 
     @property
     def actors(self) -> dict[str, Actor]:
@@ -237,6 +238,7 @@ class Network:
         for name, cell in sorted(self._cells.items()):
             found[f"{name} task"] = cell.running
             found[f"{name} messages under way"] = sum(c.under_way for c in cell.channels.values())
+            found[f"{name} messages unacknowledged"] = sum(c.unacknowledged for c in cell.connections.values())
             for kind, count in cell.actor.held().items():
                 found[f"{name} {kind}"] = count
         return {what: count for what, count in found.items() if count}

@@ -157,6 +157,12 @@ class Port:
                 session.stopping = True
                 send(self.station, Stop(number))
 
+    def withdraw_all(self, send: Send) -> None:
+        """Stop every session, even again: the station has begun a new life, in which it knows none of them."""
+        for number, session in self.sessions.items():
+            session.stopping = True
+            send(self.station, Stop(number))
+
     def begun(self, message: Begin) -> None:
         """Note that a session's attempts begin."""
         if (session := self.sessions.get(message.session)) is not None:

@@ -81,6 +81,11 @@ class PortNode(Actor, ABC):
             Stopped: self.on_session_end,
         }
 
+    def neighbour_began(self, name: str) -> None:
+        """Stop the sessions of which a station's new life knows nothing, so that others can begin."""
+        if name in self._by_station:
+            self._by_station[name].withdraw_all(self.send)
+
     def lose(self) -> None:
         """Lose all qubits and sessions."""
         self.memory.lose()

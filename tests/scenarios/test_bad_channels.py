@@ -1,0 +1,56 @@
+"""A scenario whose classical channels lose and double what they carry: all is slower, and nothing is wrong."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from emulator import MS, Envelope, S
+from scenarios.build import World
+from scenarios.report import as_json
+from scenarios.run import Run, prepare
+
+
+class LossAndDoubling:
+    """A channel fault that loses 20 of 100 envelopes, and doubles 10."""
+
+    def __init__(self, seed: str) -> None:
+        self._rng = random.Random(seed)
+
+    def deliveries(self, envelope: Envelope, arrival_ns: int) -> Iterable[tuple[Envelope, int]]:
+        copies = self._rng.choices((0, 1, 2), (0.2, 0.7, 0.1))[0]
+        return [(envelope, arrival_ns)] * copies
+
+
+def spoil(world: World) -> None:
+    """Put the fault into every channel."""
+    for name, actor in world.network.actors.items():
+        for neighbour, channel in actor._cell.channels.items():
+            channel.faults.append(LossAndDoubling(f"{name} to {neighbour}"))
+
+
+def bad_run() -> Run:
+    scenario, _, world = prepare("chain", seed=3)
+    spoil(world)
+    return Run(scenario.name, 3, 1.0, world, world.network.run(for_ns=10 * 10**9), 1.0)
+
+
+def test_with_loss_and_doubling_pairs_are_delivered_and_nothing_leaks() -> None:
+    first, second = as_json(bad_run()), as_json(bad_run())
+    assert sum(pair["delivered"] for pair in first["pairs"]) > 20
+    assert first["violations"] == []
+    assert first["leaks"] == {}
+    assert first["lost_messages"] == 0
+    assert first["history_sha256"] == second["history_sha256"]
+
+
+def test_when_a_station_begins_a_new_life_its_nodes_begin_new_sessions() -> None:
+    _, _, world = prepare("chain", seed=3)
+    network, deliveries_ns = world.network, []
+    network.history.observe("pair", lambda record: deliveries_ns.append(record.time_ns))
+    network._restart_ns["chain-1~chain-2"] = MS
+    network.timeline.at(S, network.crash, "chain-1~chain-2")
+    outcome = network.run(for_ns=2 * S)
+    assert outcome.leaks == {}
+    halves = [sum(time_ns // S == second for time_ns in deliveries_ns) for second in (0, 1)]
+    assert halves[1] > 0.9 * halves[0] > 100

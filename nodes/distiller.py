@@ -9,17 +9,35 @@ from emulator.quantum import gates
 
 from .circuit import Circuit
 from .circuits import DistilHead, DistilTail, Held, Meeting, Reading, Reserve, Terms, Track
-from .distillation import PROTOCOLS, Weights
+from .distillation import PROTOCOLS, Protocol, Weights
 from .end import EndNode
+from .physics import NodePhysics
 
 # The gates that turn the kept and the spent qubit, if they are turned.
 Turned: TypeAlias = tuple[Gate | None, Gate | None]
+
+
+class DistilGates:
+    """The gates of a protocol at one of a circuit's ends, with the noise of the hardware there."""
+
+    def __init__(self, protocol: Protocol, physics: NodePhysics, *, head: bool) -> None:
+        rotations = [turn.rotation(head=head) for turn in protocol.turns]
+        self.turns: list[Gate | None] = [
+            gates.rotation(*axis, angle_rad).depolarised(physics.one_qubit_depolarising) if angle_rad else None
+            for axis, angle_rad in rotations
+        ]
+        self.cnot = gates.CNOT.depolarised(physics.two_qubit_depolarising)
 
 
 class Distiller(EndNode):
     """An end node with gates for two qubits. It hands on the pairs of a circuit when they have been distilled."""
 
     may_distil = True
+
+    def begin(self) -> None:
+        """Start a life without gates; they are made when they are first needed."""
+        super().begin()
+        self._gates: dict[tuple[str, bool], DistilGates] = {}
 
     def refusal(self, message: Reserve, ports: tuple[Port | None, Port | None]) -> str | None:
         """Refuse also a distillation that cannot be done."""
@@ -45,7 +63,18 @@ class Distiller(EndNode):
         """Deliver a pair, distilled if it was to be."""
         super().deliver(circuit, half, track)
 
-    def finish_distil(self, circuit: Circuit, meeting: Meeting, turns: Turned, cnot: Gate) -> None:
+    def begin_distil(self, circuit: Circuit, meeting: Meeting) -> None:
+        """Start this end's part in a distillation, which takes its time."""
+        key = (circuit.terms.distil, circuit.is_head)
+        if (found := self._gates.get(key)) is None:
+            found = self._gates[key] = DistilGates(PROTOCOLS[key[0]], self.physics, head=key[1])
+        kept, spent = meeting.turns
+        turns = (found.turns[kept], found.turns[spent])
+        turned = sum(turn is not None for turn in turns)
+        duration_ns = turned * self.physics.one_qubit_ns + self.physics.two_qubit_ns + self.physics.readout_ns
+        self.after(duration_ns, self._finish_distil, circuit, meeting, turns, found.cnot)
+
+    def _finish_distil(self, circuit: Circuit, meeting: Meeting, turns: Turned, cnot: Gate) -> None:
         """Do this end's part in a distillation, at the end of the time that it takes."""
         kept, spent = meeting.kept.half, meeting.spent.half
         x, y, z = self._forecast(circuit, meeting)
@@ -111,18 +140,11 @@ def _contrasts_of(weights: Weights) -> Contrasts:
 
 
 class _DistilActions:
-    """What the distillation of a circuit's pairs has its node do, with the gates that this takes."""
+    """What the distillation of a circuit's pairs has its node do."""
 
     def __init__(self, node: Distiller, circuit: Circuit) -> None:
-        physics, protocol = node.physics, PROTOCOLS[circuit.terms.distil]
         self._node = node
         self._circuit = circuit
-        self._turns: list[Gate | None] = []
-        for turn in protocol.turns:
-            axis, angle_rad = turn.rotation(head=circuit.is_head)
-            gate = gates.rotation(*axis, angle_rad).depolarised(physics.one_qubit_depolarising) if angle_rad else None
-            self._turns.append(gate)
-        self._cnot = gates.CNOT.depolarised(physics.two_qubit_depolarising)
 
     def send(self, side: int, message: Message) -> None:
         peer = self._circuit.peers[side]
@@ -133,12 +155,7 @@ class _DistilActions:
         return self._node.random("distil").below(n)
 
     def operate(self, meeting: Meeting) -> None:
-        physics = self._node.physics
-        kept, spent = meeting.turns
-        turns = (self._turns[kept], self._turns[spent])
-        turned = sum(turn is not None for turn in turns)
-        duration_ns = turned * physics.one_qubit_ns + physics.two_qubit_ns + physics.readout_ns
-        self._node.after(duration_ns, self._node.finish_distil, self._circuit, meeting, turns, self._cnot)
+        self._node.begin_distil(self._circuit, meeting)
 
     def hand_on(self, half: Half, track: Track) -> None:
         self._node.hand_on(self._circuit, half, track)

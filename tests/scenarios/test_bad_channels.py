@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+import pytest
+
 from emulator import MS, Envelope, S
 from scenarios.build import World
 from scenarios.report import as_json
@@ -29,14 +31,18 @@ def spoil(world: World) -> None:
             channel.faults.append(LossAndDoubling(f"{name} to {neighbour}"))
 
 
-def bad_run() -> Run:
-    scenario, _, world = prepare("chain", seed=3)
+def bad_run(*settings: str) -> Run:
+    scenario, _, world = prepare("chain", settings, seed=3)
     spoil(world)
     return Run(scenario.name, 3, 1.0, world, world.network.run(for_ns=10 * 10**9), 1.0)
 
 
-def test_with_loss_and_doubling_pairs_are_delivered_and_nothing_leaks() -> None:
-    first, second = as_json(bad_run()), as_json(bad_run())
+DISTIL = ("chain.0.memories=3", "lanes=3", "pairs=0", "route.0.distil=dejmps", "route.0.rounds=2")
+
+
+@pytest.mark.parametrize("settings", [(), DISTIL], ids=["plain", "distil"])
+def test_with_loss_and_doubling_pairs_are_delivered_and_nothing_leaks(settings: tuple[str, ...]) -> None:
+    first, second = as_json(bad_run(*settings)), as_json(bad_run(*settings))
     assert sum(pair["delivered"] for pair in first["pairs"]) > 20
     assert first["violations"] == []
     assert first["leaks"] == {}

@@ -8,7 +8,7 @@ from .channel import Channel, ChannelFault
 from .envelope import Envelope
 from .figures import Enquire, Figures, LinkFigures
 from .mailbox import Mailbox
-from .memory import Bank, MemoryFullError, QuantumDevice, QuantumMemory, Qubit
+from .memory import Bank, MemoryFullError, Owner, QuantumDevice, QuantumMemory, Qubit
 from .messages import Message, MessageError, PairId, decode, encode, message_types
 from .network import ActorCrashError, Network, Outcome
 from .port import (
@@ -76,6 +76,7 @@ __all__ = [
     "Network",
     "Noise",
     "Outcome",
+    "Owner",
     "PairId",
     "Paused",
     "Port",

@@ -103,12 +103,8 @@ class Cell:
     def hand_on(self, envelope: Envelope) -> None:
         """Hand a message to the actor: to its handler, or into the mailbox."""
         message = envelope.message
-        self.history.add(
-            self.timeline.now_ns,
-            self.actor.name,
-            "message",
-            (envelope.sender, envelope.incarnation, envelope.sent_ns, message),
-        )
+        fields = (envelope.sender, envelope.incarnation, envelope.sent_ns, message)
+        self.history.add(self.timeline.now_ns, self.actor.name, "message", fields)
         handler = self._handlers.get(type(message))
         if handler is None:
             if not self.mailbox.put(envelope):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from emulator import Port
+from emulator import Owner, Port
 from emulator.time import Alarm
 
 from .circuits import DistilRole, EndRole, SwapOrder, SwapRole, Terms
@@ -26,6 +26,8 @@ class Circuit:
     ports: tuple[Port | None, Port | None]
     decay: list[tuple[float, float]]
     share: float = 0.0  # of a heralding station of this hub
+    peers: tuple[str | None, str | None] = field(init=False)  # the neighbours to the west and to the east
+    links: tuple[tuple[Port, Owner, float], ...] = ()  # while active: ports, whose memory they use, shares of stations
     role: SwapRole | EndRole | None = None
     distilling: DistilRole | None = None
     closing: bool = False
@@ -49,8 +51,6 @@ class Circuit:
         """Return how many halves, records and messages its state machines wait with."""
         return sum(role.pending for role in (self.role, self.distilling) if role is not None)
 
-    @property
-    def peers(self) -> tuple[str | None, str | None]:
-        """Return the neighbours to the west and to the east."""
+    def __post_init__(self) -> None:
         west = None if self.is_head else self.path[self.index - 1]
-        return west, None if self.is_tail else self.path[self.index + 1]
+        self.peers = west, None if self.is_tail else self.path[self.index + 1]

@@ -12,7 +12,6 @@ from emulator import (
     Message,
     Port,
     QuantumDevice,
-    multiplied,
 )
 
 from .circuit import Circuit
@@ -62,6 +61,7 @@ class QuantumNode(PortNode):
     ) -> None:
         super().__init__(name, device, banks, ports, physics)
         self._circuits: dict[str, Circuit] = {}
+        self._swap_contrasts = self.physics.bsm.contrasts
         self.strays = 0  # words for circuits that are gone
         self.swaps = 0
 
@@ -264,6 +264,11 @@ class QuantumNode(PortNode):
             circuit.role = EndRole(circuit.name, EAST if circuit.is_head else WEST, actions)
         elif circuit.ports != (None, None):
             circuit.role = SwapRole(circuit.name, circuit.index, circuit.order, actions)
+        circuit.links = tuple(
+            (port, (circuit.name, peer), self.share(circuit, side))
+            for side, (port, peer) in enumerate(zip(circuit.ports, circuit.peers, strict=True))
+            if port is not None and peer is not None
+        )
         self.activated(circuit)
         self.refill(circuit)
 
@@ -277,12 +282,9 @@ class QuantumNode(PortNode):
         """Offer all spare memory of an active circuit to its links."""
         if circuit.role is None or circuit.closing:
             return
-        terms = circuit.terms
-        for side, (port, peer) in enumerate(zip(circuit.ports, circuit.peers, strict=True)):
-            if port is not None and peer is not None:
-                share = self.share(circuit, side)
-                owner = (circuit.name, peer)
-                port.fill(owner, self.memory, self.send, min_fidelity=terms.min_fidelity, share=share)
+        for port, owner, share in circuit.links:
+            if self.memory.spare(port.bank, owner):
+                port.fill(owner, self.memory, self.send, min_fidelity=circuit.terms.min_fidelity, share=share)
 
     def share(self, circuit: Circuit, side: int) -> float:
         """Return the share of the heralding station's time that a circuit has been given, on one side of this node."""
@@ -325,10 +327,7 @@ class QuantumNode(PortNode):
             return
         if circuit.pending:
             return
-        sides = zip(circuit.ports, circuit.peers, strict=True)
-        if any(
-            p is not None and peer is not None and self.memory.taken(p.bank, (circuit.name, peer)) for p, peer in sides
-        ):
+        if any(self.memory.taken(port.bank, owner) for port, owner, _ in circuit.links):
             return
         del self._circuits[circuit.name]
         if circuit.cutoff is not None:
@@ -435,7 +434,7 @@ class QuantumNode(PortNode):
         assert west_qubit is not None
         assert east_qubit is not None
         contrast = self.settle(west) * self.settle(east)
-        stored = multiplied(self.storage_contrasts(west), self.storage_contrasts(east))
+        a, b = self.storage_contrasts(west), self.storage_contrasts(east)
         efficiency = physics.retrieval(self.now_ns - west.emitted_ns) * physics.retrieval(self.now_ns - east.emitted_ns)
         outcome = self._device.swap(
             west_qubit.id,
@@ -450,8 +449,8 @@ class QuantumNode(PortNode):
         self.memory.free(west_qubit)
         self.memory.free(east_qubit)
         assert isinstance(circuit.role, SwapRole)
-        x, y, z = multiplied(stored, physics.bsm.contrasts)
-        left = (x * contrast, y * contrast, z)
+        x, y, z = self._swap_contrasts
+        left = (a[0] * b[0] * x * contrast, a[1] * b[1] * y * contrast, a[2] * b[2] * z)
         circuit.role.swapped(west, east, None if outcome is None else int(outcome), left)
         self.refill(circuit)
         self._finish_release(circuit)

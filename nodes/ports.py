@@ -152,8 +152,7 @@ class PortNode(Actor, ABC):
         """Return what storage until now has left of a pair's contrasts, by what this node knows of its memory."""
         if half.qubit is None:
             return 1.0, 1.0, 1.0
-        x, y, z = self.memory.contrasts(half.qubit.bank, self.now_ns - half.emitted_ns)
-        return x, y, z
+        return self.memory.contrasts(half.qubit.bank, self.now_ns - half.emitted_ns)
 
     def forget(self, half: Half) -> None:
         """Give up a half: it came to nothing."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from emulator import UNKNOWN, Contrasts, Half, Message, PairId, multiplied
 
@@ -61,8 +61,7 @@ class _Held:
     swapping: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(NamedTuple):
     """How a word goes on along a chain: to which side, by which pair, and what has to be added to it."""
 
     side: int

@@ -252,7 +252,7 @@ class ProgramNode:
     def _path(self, peer: str) -> tuple[str, ...]:
         path = self._node.find_path(peer) if peer != self.name else None
         if path is None:
-            raise CircuitRefusedError(self.name, f"there is no path to {peer!r}")
+            raise CircuitRefusedError(self.name, f"there is no path to {peer!r}", "CREATE")
         return path
 
     def _processor(self) -> ProcessingNode:

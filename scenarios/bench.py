@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import random
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final
 
 from emulator import Actor, BellMeasurement, Engine, Envelope, Handler, MemoryNoise, Message, Network
@@ -63,6 +65,10 @@ STAR_SETTINGS: Final = (
     "route.0.lanes=2",
     "route.0.cutoff_s=1",
 )
+
+
+METRO_NODES: Final = (50, 100, 200, 400, 1000)
+METRO_SETTINGS: Final = ("photonic_clients=0", "pause_s=0.05")
 
 
 class _Token(Message, frozen=True, tag="bench-token"):
@@ -198,6 +204,22 @@ def _star() -> dict[str, Any]:
     return _scenario("metro", 0.1, STAR_SETTINGS)
 
 
+def _metro() -> dict[str, Any]:
+    """Cost per delivered pair from 50 to 1000 end nodes, with half as many demands that are promised a rate."""
+    figures: dict[str, Any] = {}
+    for nodes in METRO_NODES:
+        settings = (f"end_nodes={nodes}", f"demands={nodes // 2}", f"analysers={nodes * 12 // 100}", *METRO_SETTINGS)
+        found = _scenario("metro", 2.0, settings)
+        figures |= {f"{key}_{nodes}": found[key] for key in ("wall_ms_per_pair", "events_per_delivered_pair")}
+    costs = [figures[f"wall_ms_per_pair_{nodes}"] for nodes in METRO_NODES]
+    figures["wall_ms_per_pair"] = costs[-1]
+    figures["growth_per_doubling"] = max(
+        (dear / cheap) ** (1 / math.log2(many / few))
+        for (few, cheap), (many, dear) in pairwise(zip(METRO_NODES, costs, strict=True))
+    )
+    return figures
+
+
 def _scenario(name: str, emulated_s: float, settings: tuple[str, ...]) -> dict[str, Any]:
     run = run_scenario(name, for_s=emulated_s, seed=1, settings=settings)
     routes = run.world.monitor.routes.values()
@@ -217,6 +239,7 @@ BENCHES: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "swap": _swap,
     "chain": _chain,
     "star": _star,
+    "metro": _metro,
 }
 
 

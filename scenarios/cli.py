@@ -231,12 +231,12 @@ def schema() -> int:
 def bench(
     name: str, *, json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None
 ) -> int:
-    """Measure: kernel (events and wake-ups), swap (of two pairs), chain (ten 50 km links), star (200 end nodes).
+    """Measure: kernel (events, wake-ups), swap (of two pairs), chain (ten links), star, metro (50 to 1000 end nodes).
 
     Parameters
     ----------
     name
-        kernel, swap, chain or star.
+        kernel, swap, chain, star or metro.
     json_
         Write the figures as JSON to this file (- for standard output).
     """

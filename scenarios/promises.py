@@ -62,6 +62,7 @@ class Promises:
             "rate_hz": delivered / seconds if seconds > 0 else 0.0,
             "promised_fidelity": account.fidelity,
             "fidelity_mean": statistics.fidelity_mean if statistics else None,
+            "fidelity_sem": statistics.fidelity_sem if statistics else None,
             "seconds": seconds,
         }
 

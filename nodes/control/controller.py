@@ -50,6 +50,7 @@ class Controller(Actor):
         self._figures: dict[_Key, LinkFigures] = {}
         self._news = Place()
         self._silent = set(self._nodes)
+        self._reported: list[Promise] = []
         self._queue: list[_Waiting] = []
         self._foresee = Foresight(self.random("forecast"))
         self._settled = trio.Event()
@@ -81,8 +82,9 @@ class Controller(Actor):
         """Take what a node says of itself."""
         self.topology.add(envelope.sender, message)
         self.ledger.remove_all(envelope.sender)
-        for promise in message.promises:
-            self.ledger.add(promise)
+        self._reported.extend(message.promises)
+        if self._settled.is_set():
+            self._enter_promises()
         self._silent.discard(envelope.sender)
         if not self._silent:
             self._settle()
@@ -113,8 +115,15 @@ class Controller(Actor):
 
     def _settle(self) -> None:
         if not self._settled.is_set():
+            self._enter_promises()
             self.record("settled", len(self.topology.nodes), len(self.ledger.promises))
             self._settled.set()
+
+    def _enter_promises(self) -> None:
+        """Enter the promises in force, once the nodes on their paths are known."""
+        for promise in self._reported:
+            self.ledger.add(promise)
+        self._reported.clear()
 
     # -- what it decides -------------------------------------------------------------------------------------------
 

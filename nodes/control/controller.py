@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
-from emulator import Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, S
+from emulator import US, Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, S
 from emulator.time import Place
 
 from .ledger import Ledger
@@ -20,6 +20,7 @@ from .planning import Foresight, Offer, Shortfall, Way, plan
 from .topology import Hop, Topology
 
 _PATIENCE_NS = S  # for the reports of nodes that may be down
+_GAP_NS = 200 * US  # from one node to the next, so that not all answer at one instant
 _MOST_WAITING = 10_000  # demands that wait for an answer; one more is refused
 _FIDELITIES = (0.0, 0.9, 0.95, 0.98)  # of links: as they are set, and what they can be set to
 
@@ -56,9 +57,9 @@ class Controller(Actor):
         self._settled = trio.Event()
         self._work = trio.Event()
         self._closing = False
-        for node in self._nodes:
-            self.send(node, Describe())
-        self.after(_PATIENCE_NS, self._settle)
+        for k, node in enumerate(self._nodes):
+            self.after(1 + k * _GAP_NS, self.send, node, Describe())
+        self.after(_PATIENCE_NS + len(self._nodes) * _GAP_NS, self._settle)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what nodes and stations say."""

@@ -20,6 +20,7 @@ An actor touches nothing of another: it sends messages, and knows what it measur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeAlias, TypeVar
 
 import outcome
@@ -263,6 +264,10 @@ class Actor:
             await trio.lowlevel.checkpoint_if_cancelled()
             raise RuntimeError(f"{self.name} crashed during an operation")
         return results[0].unwrap()
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Let emulated time stand still within a block, for work outside of the emulated world."""
+        return self._cell.timeline.hold()
 
     async def receive(self, *kinds: type[Message]) -> Envelope:
         """Wait for a message that no handler takes, of one of the types given."""

@@ -1,5 +1,6 @@
 """The nodes of the network, their control stack, and the programs that run on them."""
 
+from .blocking import BlockingCircuit, BlockingNode, BlockingSocket, blocking
 from .circuit import Circuit
 from .circuits import Terms
 from .control import Contract, Promise
@@ -13,6 +14,9 @@ from .programs import CircuitEnd, Program, ProgramNode, Programs, Socket
 from .repeater import Hub, Repeater
 
 __all__ = [
+    "BlockingCircuit",
+    "BlockingNode",
+    "BlockingSocket",
     "Circuit",
     "CircuitClosedError",
     "CircuitEnd",
@@ -33,4 +37,5 @@ __all__ = [
     "Repeater",
     "Socket",
     "Terms",
+    "blocking",
 ]

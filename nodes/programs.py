@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
@@ -149,6 +149,10 @@ class ProgramNode:
     def random(self) -> RandomStream:
         """Return the random stream of this program."""
         return self._node.random(f"program {self._number}")
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Let emulated time stand still within a block, for work outside of the emulated world."""
+        return self._node.hold()
 
     @asynccontextmanager
     async def circuit(  # noqa: PLR0913  (a request has many options, all by keyword)

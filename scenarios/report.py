@@ -67,6 +67,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "leaks": run.outcome.leaks,
         "violations": run.violations,
         "interrupted": run.outcome.interrupted,
+        "crashes": network.history.counts.get("crashes", 0),
         "refusals": network.history.counts.get("refused", 0),
         "lost_messages": sum(network.history.counts.get(kind, 0) for kind in ("queue full", "mailbox full")),
     }

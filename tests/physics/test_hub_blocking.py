@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
-from nodes import CircuitRefusedError, Program, ProgramNode
+from nodes import CircuitRefusedError, Demand, Program, ProgramNode, Terms
 from scenarios.run import run_programs
 
 PAIRS = 100  # of end nodes: so many that a source is hardly ever busy with its last demand when the next comes
@@ -36,10 +37,30 @@ def test_erlang_b_has_its_published_values() -> None:
     assert values == pytest.approx([0.5, 0.2, 0.2105, 0.0952, 0.0787], abs=5e-5)
 
 
+MEMORY = "memory of a hub that swaps"
+STATIONS = "heralding stations behind a switch"
+
+
+@asynccontextmanager
+async def reserved(node: ProgramNode, to: str, what: str) -> AsyncIterator[None]:
+    """Take memory of the hub for two links, or all the time of one of its heralding stations."""
+    if what == MEMORY:
+        async with node.circuit(to=to):
+            yield
+        return
+    end = node._node
+    name = await end.open_circuit(Demand((end.name, "city", to), Terms(shares=(1.0, 1.0))))
+    try:
+        yield
+    finally:
+        with trio.CancelScope(shield=True):
+            await end.close_circuit(name)
+
+
 @pytest.mark.parametrize("holding", [constant, exponential])  # the formula does not depend on their distribution
-@pytest.mark.parametrize(("servers", "offered"), [(2, 1.0), (3, 2.0)])
+@pytest.mark.parametrize(("servers", "offered", "what"), [(2, 1.0, MEMORY), (3, 2.0, MEMORY), (3, 2.0, STATIONS)])
 def test_poisson_demands_at_a_hub_are_blocked_as_erlang_b_says(
-    servers: int, offered: float, holding: Callable[[ProgramNode], float]
+    servers: int, offered: float, what: str, holding: Callable[[ProgramNode], float]
 ) -> None:
     asked = blocked = busy = 0
 
@@ -47,11 +68,11 @@ def test_poisson_demands_at_a_hub_are_blocked_as_erlang_b_says(
         async def ask(node: ProgramNode) -> None:
             nonlocal asked, blocked, busy
             try:
-                async with node.circuit(to=to):
+                async with reserved(node, to, what):
                     asked += 1
                     await trio.sleep(holding(node))
             except CircuitRefusedError as refusal:
-                if refusal.reason == "no free memory at city":
+                if refusal.reason in ("no free memory at city", "no heralding station has 1 of its time left"):
                     asked += 1
                     blocked += 1
                 else:
@@ -69,7 +90,7 @@ def test_poisson_demands_at_a_hub_are_blocked_as_erlang_b_says(
     settings = [
         f"end_nodes={2 * PAIRS}",
         "photonic_clients=0",
-        "analysers=0",
+        f"analysers={0 if what == MEMORY else servers}",
         "nearest_km=0.01",
         "farthest_km=0.01",
         "hardware=ideal",

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ def read(path: Path) -> Graph:
         return _parse(data)
     except expat.ExpatError as error:
         _fail(f"{path}:{error.lineno}: is not XML ({expat.ErrorString(error.code)}); expected a GraphML file")
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         _fail(f"{path}: is not GraphML: {_plain(str(error))}; expected <graphml> with a <graph> of nodes and edges")
 
 
@@ -63,13 +64,17 @@ def _refuse_doctype(path: Path, data: bytes) -> None:
 
 
 def _parse(data: bytes) -> Graph:
-    """Return the graph; all that networkx finds wrong becomes a ValueError."""
+    """Return the graph; what networkx finds wrong with a file becomes a ValueError."""
     import networkx as nx  # noqa: PLC0415
 
     try:
-        return nx.read_graphml(io.BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a key without a type is text, which we take for numbers too
+            return nx.read_graphml(io.BytesIO(data))
     except nx.NetworkXException as error:
         raise ValueError(str(error)) from None
+    except LookupError as error:
+        raise ValueError(f"{error} is no type or value that it knows") from None
 
 
 def scenario_text(graph: Graph, *, source: str, end_nodes: int = 1) -> str:

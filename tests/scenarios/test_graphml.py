@@ -77,6 +77,19 @@ def test_a_graph_of_the_topology_zoo_becomes_a_network_that_delivers_pairs(tmp_p
     assert sum(pair["delivered"] for pair in as_json(done)["pairs"]) > 0
 
 
+def test_places_at_the_same_coordinates_are_joined_by_a_link_of_no_length(tmp_path: Path) -> None:
+    graph = graph_of(("a", "b", {}), ("b", "c", {"length": 2}))
+    for node in graph.nodes.values():
+        node.update(Latitude=1, Longitude=2)
+    file = tmp_path / "x.toml"
+    file.write_text(graphml.scenario_text(graph, source="x"), "utf-8")
+    assert run_scenario(str(file), for_s=0.5).good
+
+
+def test_coordinates_without_a_type_are_taken_for_numbers(tmp_path: Path) -> None:
+    assert imported(tmp_path, ZOO.replace(' attr.type="double"', "")) == imported(tmp_path, ZOO)
+
+
 def test_comments_say_what_was_guessed_and_what_was_left_out(tmp_path: Path) -> None:
     text = imported(tmp_path, ZOO)
     assert "# 3 of 3 lengths are great-circle distances times 1.3: cables do not\n# run straight." in text
@@ -137,6 +150,7 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
         (HEAD + LINKED, "edge a - b: has no length, and a and b no coordinates; give the edge length_km, or"),
         (HEAD + LINKED + " " * graphml.GREATEST_BYTES, "x.graphml: is over 10 MB"),
         (ZOO.replace("4.3571", "east"), "x.graphml: is not GraphML: could not convert string to float: 'east'"),
+        (ZOO.replace('"double"', '"colour"'), "x.graphml: is not GraphML: 'colour' is no type or value that it knows"),
         (ZOO.replace("52.0116", "152"), "x.graphml: node Delft: latitude = 152.0: expected a number from -90 to 90"),
     ],
 )  # fmt: skip

@@ -13,9 +13,9 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 from xml.parsers import expat  # entities, its danger, need a DOCTYPE, which is refused
 
 from .expand import CONTROLLER
@@ -28,6 +28,7 @@ GREATEST_BYTES: Final = 10_000_000
 DETOUR: Final = 1.3  # of cables over the great circle: they follow roads and coasts
 _EARTH_KM: Final = 6371.0
 _LONGEST_KM: Final = 100_000.0
+_LONG_KM: Final = 200.0  # 40 dB: one attempt in ten thousand at best
 _LENGTH_KEYS: Final = ("length_km", "length", "dist", "distance")
 _COORDINATES: Final = (("latitude", 90.0), ("longitude", 180.0))
 _NAME_LENGTH: Final = 48  # leaves room for what makes a name unique, and for the number of an end node
@@ -87,11 +88,11 @@ def scenario_text(graph: Graph, *, source: str, end_nodes: int = 1) -> str:
     simple, notes = _simplified(graph, source)
     lengths = _lengths_km(simple, source)
     names = _names(simple)
-    if guessed := sum(length.guessed for length in lengths.values()):
-        notes.insert(0, f"{guessed} of {len(lengths)} lengths are great-circle distances times {DETOUR}: cables do not")
-        notes.insert(1, "run straight. They are marked; write what you know better.")
     controller = names[max(simple.nodes, key=simple.degree)]
-    blocks = [_head(_title_of(graph, source), source, notes), _shared(end_nodes, controller)]
+    blocks = [
+        _head(_title_of(graph, source), source, [*_remarks(lengths.values()), *notes]),
+        _shared(end_nodes, controller),
+    ]
     blocks += [_star(name, _label(simple, node)) for node, name in names.items()]
     blocks += [_link(names[a], names[b], length) for (a, b), length in lengths.items()]
     return "\n".join(blocks)
@@ -125,14 +126,11 @@ def _simplified(graph: Graph, source: str) -> tuple[Graph, list[str]]:
 # -- lengths -----------------------------------------------------------------------------------------------------------
 
 
-class _Length(float):
-    """Of a link, in km, and whether it is guessed from coordinates."""
+class _Length(NamedTuple):
+    """Of a link, and whether it is guessed from coordinates."""
 
-    guessed = False
-
-
-class _Guessed(_Length):
-    guessed = True
+    km: float
+    guessed: bool
 
 
 def _lengths_km(graph: Graph, source: str) -> dict[tuple[Any, Any], _Length]:
@@ -156,13 +154,13 @@ def _length_km(graph: Graph, a: Any, b: Any, data: dict[str, Any]) -> _Length:
     given = _lower(data)
     key = next((key for key in _LENGTH_KEYS if key in given), None)
     if key is not None:
-        return _Length(_number(given[key], f"{edge}: {key}", 0.0, _LONGEST_KM, "km"))
+        return _Length(_number(given[key], f"{edge}: {key}", 0.0, _LONGEST_KM, "km"), guessed=False)
     from_, to = _coordinates(graph, a), _coordinates(graph, b)
     if from_ is None or to is None:
         missing = [_label(graph, node) for node, place in ((a, from_), (b, to)) if place is None]
         what = f"has no length, and {' and '.join(missing)} no coordinates"
         raise ValueError(f"{edge}: {what}; give the edge length_km, or its nodes Latitude and Longitude")
-    return _Guessed(DETOUR * _great_circle_km(from_, to))
+    return _Length(DETOUR * _great_circle_km(from_, to), guessed=True)
 
 
 def _coordinates(graph: Graph, node: Any) -> tuple[float, ...] | None:
@@ -195,6 +193,16 @@ def _great_circle_km(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _lower(data: dict[str, Any]) -> dict[str, Any]:
     return {str(key).lower(): value for key, value in data.items()}
+
+
+def _remarks(lengths: Collection[_Length]) -> Iterator[str]:
+    """Yield what a reader should know about the lengths."""
+    if guessed := sum(length.guessed for length in lengths):
+        yield f"{guessed} of {len(lengths)} lengths are great-circle distances times {DETOUR}: cables do not run straight."
+        yield "They are marked; write what you know better."
+    if long := sum(length.km > _LONG_KM for length in lengths):
+        yield f"{long} of {len(lengths)} links are longer than {_LONG_KM:g} km: hardly a pair comes over such a link; put"
+        yield "repeaters between."
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -285,7 +293,7 @@ def _link(a: str, b: str, length: _Length) -> str:
 [[link]]
 a = {_quoted(a)}
 b = {_quoted(b)}
-length_km = {round(float(length), 3)}{comment}
+length_km = {round(length.km, 3)}{comment}
 loss_db_per_km = "$loss_db_per_km"
 """
 

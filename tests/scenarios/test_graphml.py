@@ -92,7 +92,8 @@ def test_coordinates_without_a_type_are_taken_for_numbers(tmp_path: Path) -> Non
 
 def test_comments_say_what_was_guessed_and_what_was_left_out(tmp_path: Path) -> None:
     text = imported(tmp_path, ZOO)
-    assert "# 3 of 3 lengths are great-circle distances times 1.3: cables do not\n# run straight." in text
+    assert "# 3 of 3 lengths are great-circle distances times 1.3: cables do not run straight." in text
+    assert "200 km" not in text
     assert "# Left out: another edge between Delft and Rijswijk." in text
     assert "# Left out: an edge from Rijswijk to itself." in text
     assert "# Left out: 1 node not connected to the greatest part: Münster." in text
@@ -103,7 +104,9 @@ def test_coordinates_give_the_great_circle_times_a_detour() -> None:
     graph = graph_of(("a", "b", {}))
     graph.nodes["a"].update(Latitude=52.52, Longitude=13.405)  # Berlin
     graph.nodes["b"].update(Latitude=50.11, Longitude=8.682)  # Frankfurt, 423.6 km away
-    link = scenario_of(graphml.scenario_text(graph, source="x")).link[0]
+    text = graphml.scenario_text(graph, source="x")
+    link = scenario_of(text).link[0]
+    assert "# 1 of 1 links are longer than 200 km: hardly a pair comes over such a link" in text
     assert link.length_km == pytest.approx(1.3 * 423.6, rel=2e-3)
     assert link.loss_db == pytest.approx(0.2 * link.length_km)
 

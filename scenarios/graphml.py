@@ -197,11 +197,12 @@ def _lower(data: dict[str, Any]) -> dict[str, Any]:
 
 def _remarks(lengths: Collection[_Length]) -> Iterator[str]:
     """Yield what a reader should know about the lengths."""
+    total = len(lengths)
     if guessed := sum(length.guessed for length in lengths):
-        yield f"{guessed} of {len(lengths)} lengths are great-circle distances times {DETOUR}: cables do not run straight."
+        yield f"{guessed} of {total} lengths are great-circle distances times {DETOUR}: cables do not run straight."
         yield "They are marked; write what you know better."
     if long := sum(length.km > _LONG_KM for length in lengths):
-        yield f"{long} of {len(lengths)} links are longer than {_LONG_KM:g} km: hardly a pair comes over such a link; put"
+        yield f"{long} of {total} links are longer than {_LONG_KM:g} km: hardly a pair comes over such a link; put"
         yield "repeaters between."
 
 

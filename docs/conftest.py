@@ -1,7 +1,8 @@
 """Run the examples of the documentation: pages cannot say what does not work.
 
 - Python blocks are executed in order, with one namespace for a page; in blocks of `>>>` lines the output is compared.
-- A block whose first line is a comment with a file name (`# my-network.toml`) is written to that file.
+- A block whose first line is a comment with a file name (`# my-network.toml`, `<!-- my-network.graphml -->`) is written
+  to that file.
 - In a console block that shows output, each line `$ ...` is run and its output compared: white space counts as one
   space, `...` stands for anything, and numbers may differ by a quarter: a new draw of random numbers is no error.
 
@@ -30,7 +31,7 @@ from typing import Any
 from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
-_FILE_NAME = re.compile(r"# ([\w-]+\.(?:py|toml|ini))\n")
+_FILE_NAME = re.compile(r"(?:#|<!--) ([\w-]+\.(?:py|toml|ini|graphml))(?: -->)?\n")
 _NUMBER = re.compile(r"(?<![\w.~-])\d+(?:\.\d+)?(?![\w~-])")
 _TOLERANCE = 0.25
 
@@ -134,6 +135,7 @@ pytest_collect_file = Sybil(
         PythonParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE),
         CodeBlockParser("toml", write_file),
         CodeBlockParser("ini", write_file),
+        CodeBlockParser("xml", write_file),
         CodeBlockParser("console", run_console),
     ],
     pattern="**/*.md",

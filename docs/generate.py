@@ -251,7 +251,11 @@ def commands() -> list[str]:
             value = option.upper() if argument.required else f"{argument.name}{_value(argument)}"
             default = argument.field_info.default
             given = not argument.required and default not in (None, ()) and default is not False
-            words = meanings.get(option) or OPTIONS.get(f"{name} {option}") or _unexplained(f"{name} {option}")
+            words = (
+                meanings.get(option.replace("-", "_"))
+                or OPTIONS.get(f"{name} {option}")
+                or _unexplained(f"{name} {option}")
+            )
             rows.append([f"`{value}`", f"`{default}`" if given else "", words])
         if rows:
             lines += table(["option", "default", "meaning"], rows)

@@ -23,14 +23,12 @@ from nodes import (
     Terms,
 )
 
-from .expand import Plan, ScenarioError, station_name, switch_name
+from .expand import CONTROLLER, Plan, ScenarioError, station_name, switch_name
 from .monitor import Monitor
 from .optics import Optics
 from .paths import Topology
 from .promises import Promises
 from .schema import Link, Node, Route, Scenario, Star
-
-CONTROLLER = "controller"
 
 
 @dataclass(frozen=True, slots=True)

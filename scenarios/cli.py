@@ -44,15 +44,18 @@ def _positive(option: str, value: float) -> float:
     return value
 
 
-def _write_json(path: str, data: dict[str, Any]) -> None:
-    text = json.dumps(data, indent=2, allow_nan=False)
+def _write(option: str, path: str, text: str) -> None:
     if path == "-":
         print(text)
         return
     try:
         Path(path).write_text(text + "\n", "utf-8")
     except OSError as error:
-        _fail([f"--json {path}: cannot be written: {error.strerror}"], 2)
+        _fail([f"{option} {path}: cannot be written: {error.strerror}"], 2)
+
+
+def _write_json(path: str, data: dict[str, Any]) -> None:
+    _write("--json", path, json.dumps(data, indent=2, allow_nan=False))
 
 
 @app.command
@@ -158,6 +161,30 @@ def check(
     else:
         counts = (f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in figures.items())
         print(f"{scenario.name} is right: " + ", ".join(counts))
+    return 0
+
+
+@app.command(name="import")
+def import_(
+    file: str, *, end_nodes: int = 1, out: Annotated[str, Parameter(name="--out", allow_leading_hyphen=True)] = "-"
+) -> int:
+    """Make a scenario from a GraphML file: a hub with end nodes for each node, a link for each edge.
+
+    Parameters
+    ----------
+    file
+        A GraphML file, such as those of the Topology Zoo.
+    end_nodes
+        End nodes at each hub, 5 km from it.
+    out
+        Write the scenario to this file (- for standard output).
+    """
+    if not 1 <= end_nodes <= 100_000:
+        _fail([f"--end-nodes {end_nodes}: expected a whole number from 1 to 100000"], 2)
+    from . import graphml  # noqa: PLC0415  (keeps --help fast)
+
+    text = graphml.scenario_text(graphml.read(Path(file)), source=file, end_nodes=end_nodes)
+    _write("--out", out, text.rstrip("\n"))
     return 0
 
 

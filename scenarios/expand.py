@@ -16,6 +16,7 @@ from nodes.hardware import Profile, load
 from .paths import Topology
 from .schema import Chain, Kind, Link, Node, Route, Scenario, Star
 
+CONTROLLER = "controller"  # the name of the actor that a table [controller] makes
 _LINK_KEYS = (
     "loss_db", "loss_db_per_km", "station_at", "memories", "modes", "scheme", "attempt_ms", "session_timeout_s",
     "success_probability", "fidelity", "processing_us", "bit_rate_per_s",

@@ -208,6 +208,11 @@ def _link_errors(
 
 def _controller_errors(scenario: Scenario, nodes: dict[str, Node]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if scenario.controller is not None:
+        if CONTROLLER in nodes:
+            yield (
+                ("controller",),
+                f"the controller is named {CONTROLLER!r}, so no node can be; call that node otherwise",
+            )
         if scenario.controller.at not in nodes:
             at = scenario.controller.at
             yield ("controller", "at"), f"there is no node named {at!r}{_nearest(at, nodes)}"

@@ -123,6 +123,8 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         lag = data["lag_ms"]
         yield f"lag behind the wall clock: p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms"
     yield f"{data['events']} events, {data['messages']} messages, history {data['history_sha256'][:16]}"
+    if data["crashes"]:
+        yield f"{data['crashes']} lives of actors ended by an error"
     if data["lost_messages"]:
         yield f"{data['lost_messages']} messages were lost in full queues"
     for what, count in data["leaks"].items():

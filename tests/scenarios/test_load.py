@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scenarios.load import InputError, built_in, load
+from scenarios.load import InputError, built_in, load, parse
 
 NODES = '[[node]]\nname = "a"\n[[node]]\nname = "b"\n'
 LINK = '[[link]]\na = "a"\nb = "b"\nlength_km = 5\n'
@@ -144,3 +144,34 @@ def test_the_schema_beside_the_scenarios_is_the_present_one(qie: Callable[..., A
     assert text.startswith("#:schema scenario.schema.json\n")
     beside = (resources.files("scenarios") / "files" / "scenario.schema.json").read_text("utf-8")
     assert beside == qie("schema").stdout, "run: qie schema > scenarios/files/scenario.schema.json"
+
+
+def test_what_only_a_controller_can_promise_needs_one() -> None:
+    document = {
+        "name": "x",
+        "star": [{"name": "city", "end_nodes": 2, "length_km": 1}],
+        "route": [{"a": "city-1", "b": "city-2", "rate_hz": 5, "fidelity": 0.9}],
+    }
+    with pytest.raises(InputError) as error:
+        parse(document, "x.toml")
+    assert [line.split(": ")[1] for line in error.value.lines] == ["route[0].rate_hz", "route[0].fidelity"]
+    assert all("add a table [controller]" in line for line in error.value.lines)
+
+
+@pytest.mark.parametrize(
+    ("at", "names", "wrong"),
+    [
+        ("nowhere", ["a", "b"], "controller.at: there is no node named 'nowhere'"),
+        ("a", ["a", "controller"], "controller: the controller is named 'controller', so no node can be"),
+    ],
+)
+def test_a_controller_needs_a_place_and_a_name_of_its_own(at: str, names: list[str], wrong: str) -> None:
+    document = {
+        "name": "x",
+        "node": [{"name": name} for name in names],
+        "link": [{"a": names[0], "b": names[1], "length_km": 1}],
+        "controller": {"at": at},
+    }
+    with pytest.raises(InputError) as error:
+        parse(document, "x.toml")
+    assert any(wrong in line for line in error.value.lines)

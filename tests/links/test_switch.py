@@ -13,7 +13,6 @@ import pytest
 from emulator import (
     MS,
     PERFECT,
-    S,
     Actor,
     Bank,
     Begin,
@@ -25,6 +24,7 @@ from emulator import (
     Paused,
     Port,
     QuantumMemory,
+    S,
     Stopped,
     TimedOut,
 )

@@ -11,6 +11,7 @@ what was left over does not have to pay for it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -82,16 +83,15 @@ class AnalyserQueue(Generic[Job]):
         return None
 
     def served(self, job: Job, label: str, share: float, served_ns: int, now_ns: int) -> None:
-        """Charge a label for the service of a job; for at most one slot more than it had a claim to.
+        """Charge a label for the service of a job: for all that it claimed, and for at most one slot of what was left.
 
-        A slot that it claimed is charged in any case: it may have claimed several analysers at once.
+        It may have claimed several analysers at once, and each of them is charged.
         """
-        claimed_ns = min(served_ns, self._slot_ns) if job in self._claims else 0
-        self._claims.discard(job)
         if share > 0:
             due_ns = self._due_ns.get(label, now_ns)
-            most_ns = max(due_ns + claimed_ns / share, now_ns + self._slot_ns / share)
+            most_ns = math.inf if job in self._claims else now_ns + self._slot_ns / share
             self._due_ns[label] = max(due_ns, min(due_ns + served_ns / share, most_ns))
+        self._claims.discard(job)
 
     def _forget_idle(self, now_ns: int) -> None:
         """Drop the accounts of labels that have not come for long."""

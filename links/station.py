@@ -303,9 +303,11 @@ class HeraldingStation(Actor):
         switch = self.switch
         if switch is None:
             return
-        self._overstaying.pop(match, None)
         self._idle.append(match.crossing)
         served_ns = self.now_ns - match.granted_ns
+        if match in self._overstaying:  # beyond its slot it had what nobody else wanted
+            del self._overstaying[match]
+            served_ns = min(served_ns, switch.dead_ns + max(switch.slot_ns, match.link.period_ns))
         self._queue.served(match, match.label, match.share, served_ns, self.now_ns)
         self._give_analyser(switch)
 

@@ -128,6 +128,7 @@ class Star:
     analysers: int = 1
     patience_ns: int = 0
     dead_ns: int = DEAD_NS
+    slot_ns: int = SLOT_NS
     seed: int = 1
     busy: list[int] = field(default_factory=list)  # how many matches were served, whenever that changed
     crashes: bool = False
@@ -145,7 +146,7 @@ class Star:
             for name in NAMES
         }
         arms = [Arm(name, ARM_NS) for name in NAMES]
-        switch = Switch(self.analysers, self.dead_ns, SLOT_NS)
+        switch = Switch(self.analysers, self.dead_ns, self.slot_ns)
         self.station = HeraldingStation("station", engine, Fixed(self.model), arms, switch=switch)
         for actor in (*self.ends.values(), self.station):
             self.network.add(actor, restart_after_ns=100)
@@ -365,3 +366,25 @@ def test_two_labels_get_pairs_in_proportion_to_their_shares() -> None:
         margin = 3.3 * math.sqrt(share * (1 - share) / total)
         assert share - margin <= pairs[label] / total <= share + 0.1 + margin
     assert pairs["rest"] > 0
+
+
+@pytest.mark.parametrize(("slot_ns", "dead_ns"), [(SLOT_NS, 0), (MS, 2 * MS)])
+def test_a_small_share_takes_nothing_from_a_great_one_however_long_switching_takes(slot_ns: int, dead_ns: int) -> None:
+    circuits = [
+        Circuit("small", AB, share=0.05, lanes=3, again=True),
+        Circuit("great", CD, share=0.9, lanes=3, again=True),
+    ]
+    star = Star(AbstractLink(0.01, 1.0).model(), circuits, dead_ns=dead_ns, slot_ns=slot_ns, seed=3)
+    star.run(10 * S)
+    pairs = {circuit.label: len(star.told(circuit.label, Herald)) for circuit in circuits}
+    total = sum(pairs.values())
+    # 3.3 standard deviations: 99.9 %
+    assert pairs["great"] / total >= 0.9 - 3.3 * math.sqrt(0.09 / total)
+    assert pairs["small"] > 0
+
+
+def test_who_overstayed_on_what_was_left_over_does_not_pay_for_it() -> None:
+    star = Star(NEVER, [Circuit("share", AB, share=0.5, lanes=3), Circuit("rest", CD, lanes=3, start_ns=S)])
+    star.run(S + 60 * MS)
+    begun = [time_ns for time_ns, _ in star.told("share", Begin) if time_ns > S]
+    assert len(begun) >= 3  # of about nine turns

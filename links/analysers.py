@@ -11,14 +11,15 @@ what was left over does not have to pay for it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final, Generic, TypeVar
 
 _SAVED: Final = 10  # slots that a label may be behind and still catch up
-_FEW: Final = 64  # accounts for which no clearing up is worth it
+_FEW: Final = 64  # accounts, or places of jobs that are gone, for which no clearing up is worth it
 
 Job = TypeVar("Job")
 
@@ -47,6 +48,7 @@ class AnalyserQueue(Generic[Job]):
         self._by_due: list[tuple[float, int, _Waiting[Job]]] = []
         self._in_turn: deque[_Waiting[Job]] = deque()
         self._entries: dict[Job, _Waiting[Job]] = {}
+        self._claims: set[Job] = set()  # served because they were overdue
         self._sequence = count()
         self._many = _FEW
 
@@ -55,6 +57,7 @@ class AnalyserQueue(Generic[Job]):
 
     def enter(self, job: Job, label: str, share: float, now_ns: int) -> None:
         """Let a job wait."""
+        self._drop_gone()
         entry = self._entries[job] = _Waiting(job, label, share)
         self._in_turn.append(entry)
         if share > 0:
@@ -69,17 +72,26 @@ class AnalyserQueue(Generic[Job]):
 
     def next(self, now_ns: int) -> Job | None:
         """Return the job to serve next, which then waits no more; None if nobody waits."""
-        entry = self._most_overdue(now_ns) or self._first_come()
+        entry = self._most_overdue(now_ns)
+        if entry is not None:
+            self._claims.add(entry.job)
+        else:
+            entry = self._first_come()
         if entry is not None:
             self.leave(entry.job)
             return entry.job
         return None
 
-    def served(self, label: str, share: float, served_ns: int, now_ns: int) -> None:
-        """Charge a label for its service; for at most one slot more than it had a claim to."""
+    def served(self, job: Job, label: str, share: float, served_ns: int, now_ns: int) -> None:
+        """Charge a label for the service of a job: for all that it claimed, and for at most one slot of what was left.
+
+        It may have claimed several analysers at once, and each of them is charged.
+        """
         if share > 0:
-            due_ns = self._due_ns.get(label, now_ns) + served_ns / share
-            self._due_ns[label] = min(due_ns, now_ns + self._slot_ns / share)
+            due_ns = self._due_ns.get(label, now_ns)
+            most_ns = math.inf if job in self._claims else now_ns + self._slot_ns / share
+            self._due_ns[label] = max(due_ns, min(due_ns + served_ns / share, most_ns))
+        self._claims.discard(job)
 
     def _forget_idle(self, now_ns: int) -> None:
         """Drop the accounts of labels that have not come for long."""
@@ -87,6 +99,15 @@ class AnalyserQueue(Generic[Job]):
         long_ago_ns = now_ns - _SAVED * self._slot_ns
         self._due_ns = {label: due for label, due in self._due_ns.items() if due > long_ago_ns or label in waiting}
         self._many = max(_FEW, 2 * len(self._due_ns))
+
+    def _drop_gone(self) -> None:
+        """Clear up, now and then: whoever was served from one line still has a place in the other."""
+        many = _FEW + 2 * len(self._entries)
+        if len(self._in_turn) > many:
+            self._in_turn = deque(entry for entry in self._in_turn if not entry.gone)
+        if len(self._by_due) > many:
+            self._by_due = [place for place in self._by_due if not place[2].gone]
+            heapify(self._by_due)
 
     def _push(self, entry: _Waiting[Job]) -> None:
         heappush(self._by_due, (self._due_ns[entry.label], next(self._sequence), entry))

@@ -163,7 +163,7 @@ class HeraldingStation(Actor):
         self._sessions: dict[tuple[int, int], _Session] = {}
         self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
         self._lives = [0] * len(self.arms)
-        self._queue = AnalyserQueue[_Match](self.switch.slot_ns if self.switch else 1)
+        self._queue = AnalyserQueue[_Match](self.switch.slot_ns + self.switch.dead_ns if self.switch else 1)
         self._idle: list[Crossing | None] = [None] * (self.switch.analysers if self.switch else 0)
         self._overstaying: dict[_Match, None] = {}  # served for more than a slot, since nobody waited
 
@@ -303,10 +303,12 @@ class HeraldingStation(Actor):
         switch = self.switch
         if switch is None:
             return
-        self._overstaying.pop(match, None)
         self._idle.append(match.crossing)
         served_ns = self.now_ns - match.granted_ns
-        self._queue.served(match.label, match.share, served_ns, self.now_ns)
+        if match in self._overstaying:  # beyond its slot it had what nobody else wanted
+            del self._overstaying[match]
+            served_ns = min(served_ns, switch.dead_ns + max(switch.slot_ns, match.link.period_ns))
+        self._queue.served(match, match.label, match.share, served_ns, self.now_ns)
         self._give_analyser(switch)
 
     def _slot_ends(self, match: _Match, switch: Switch) -> None:

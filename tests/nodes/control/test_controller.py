@@ -202,7 +202,7 @@ def test_two_hundred_circuits_between_two_cities_are_set_up_used_and_torn_down()
     run = good(run_scenario("berlin-frankfurt", for_s=4, seed=7, settings=settings))
     counts = run.world.network.history.counts
     assert counts["active"] >= 200
-    assert counts["active"] == counts["closing"] == counts["ended"] == counts["granted"]
+    assert counts["closing"] == counts["ended"] == counts["granted"]  # some are given back before they begin
     assert run.world.monitor.unmatched == 0
     assert sum(route.delivered for route in run.world.monitor.routes.values()) >= 400
 

@@ -80,7 +80,8 @@ class Channel:
             departure_ns = self.busy_until_ns = max(departure_ns, self.busy_until_ns) + serialisation_ns
         arrival_ns = departure_ns + self._delay_ns
         if not self.faults:
-            self._schedule(envelope, arrival_ns)
+            self.under_way += 1
+            self._timeline.at(arrival_ns, self._arrive, envelope, rank=self.rank)
             return True
         arrivals: list[tuple[Envelope, int]] = [(envelope, arrival_ns)]
         for fault in self.faults:

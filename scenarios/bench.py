@@ -201,7 +201,7 @@ def _chain() -> dict[str, Any]:
 
 
 def _star() -> dict[str, Any]:
-    return _scenario("metro", 0.1, STAR_SETTINGS)
+    return _scenario("metro", 0.2, STAR_SETTINGS)
 
 
 def _metro() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from .planning import Foresight, Offer, Shortfall, Way, plan
 from .topology import Hop, Topology
 
 _PATIENCE_NS = S  # for the reports of nodes that may be down
-_GAP_NS = 200 * US  # from one node to the next, so that not all answer at one instant
+_GAP_NS = 50 * US  # from one node to the next, so that not all answer at one instant
 _MOST_WAITING = 10_000  # demands that wait for an answer; one more is refused
 _FIDELITIES = (0.0, 0.9, 0.95, 0.98)  # of links: as they are set, and what they can be set to
 

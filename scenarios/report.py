@@ -141,11 +141,14 @@ def busiest(world: World, most: int) -> list[tuple[str, str]]:
 
 def _demand_lines(demands: list[dict[str, Any]]) -> Iterator[str]:
     """Yield how many demands were admitted, how promises were kept, and the commonest reasons of refusals."""
-    refused = Counter(f"{d['code']}: {d['reason']}" for d in demands if not d["admitted"])
+    waiting = sum(d.get("code") == "OTHER" for d in demands)
+    refused = Counter(f"{d['code']}: {d['reason']}" for d in demands if d.get("code", "OTHER") != "OTHER")
     promised = [d for d in demands if d["admitted"] and d["promised_rate_hz"] and d["seconds"] >= 1]
     if promised:
         kept = sum(d["rate_hz"] >= 0.95 * d["promised_rate_hz"] for d in promised)
         yield f"{len(promised)} demands were promised a rate, {kept} got at least 95 % of it"
+    if waiting:
+        yield f"{waiting} demands still waited to be admitted at the end"
     if refused:
         yield f"{refused.total()} demands were refused"
         for reason, count in refused.most_common(3):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import trio
 
 from emulator import US, Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, S
-from emulator.time import Place
+from emulator.time import Place as Parking
 
-from .ledger import Ledger
+from .ledger import Ledger, Place
 from .messages import Ask, Deny, Describe, Ended, Grant, NodeReport, Promise
 from .planning import Foresight, Offer, Shortfall, Way, plan
 from .topology import Hop, Topology
@@ -28,11 +28,12 @@ _FIDELITIES = (0.0, 0.9, 0.95, 0.98)  # of links: as they are set, and what they
 _Key = tuple[str, str, float]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     node: str
     ask: Ask
     deadline_ns: int
+    full: Place | None = None  # where there was no room for it, when it was last looked at
 
 
 class Controller(Actor):
@@ -49,7 +50,7 @@ class Controller(Actor):
         self.topology = Topology()
         self.ledger = Ledger(self.topology)
         self._figures: dict[_Key, LinkFigures] = {}
-        self._news = Place()
+        self._news = Parking()
         self._silent = set(self._nodes)
         self._reported: list[Promise] = []
         self._queue: list[_Waiting] = []
@@ -139,11 +140,18 @@ class Controller(Actor):
 
     async def _serve_all(self) -> int:
         """Answer the demands that can be answered; return the first deadline of the others, 0 if there is none."""
+        full: dict[Place, int] = {}  # where there is no room for so many lanes
         for waiting in list(self._queue):
+            lanes = waiting.ask.contract.terms.lanes
+            if waiting.full in full and lanes >= full[waiting.full] and waiting.deadline_ns > self.now_ns:
+                continue  # or a long queue would be gone through for each circuit that is given back
             answer = await self._decide(waiting.node, waiting.ask)
             if waiting not in self._queue:
                 continue  # it was withdrawn, or the run has ended
             if isinstance(answer, Shortfall):
+                waiting.full = answer.full
+                if answer.full is not None:
+                    full[answer.full] = min(lanes, full.get(answer.full, lanes))
                 if answer.code == "NORES" and waiting.deadline_ns > self.now_ns:
                     continue  # somebody may give something back in time
                 self._deny(waiting, answer.code, answer.reason)

@@ -9,8 +9,9 @@ from typing import TypeAlias
 from .messages import Promise
 from .topology import Topology
 
-# Memory positions by node and bank.
-Positions: TypeAlias = Counter[tuple[str, str]]
+# A memory bank: of which node, and which.
+Place: TypeAlias = tuple[str, str]
+Positions: TypeAlias = Counter[Place]
 
 _ROUNDING = 1e-9
 
@@ -49,10 +50,10 @@ class Ledger:
         for demand in [name for name, promise in self.promises.items() if promise.path[0] == head_end]:
             self.remove(demand)
 
-    def lanes(self, path: tuple[str, ...]) -> tuple[int, str]:
+    def lanes(self, path: tuple[str, ...]) -> tuple[int, Place]:
         """Return how many memory positions a further circuit can have on each link, and where there are fewest."""
         wanted = self._wanted(path, 1)
-        free = [(self._free(*place) // per_lane, place[0]) for place, per_lane in wanted.items()]
+        free = [(self._free(*place) // per_lane, place) for place, per_lane in wanted.items()]
         return min(free)
 
     def share(self, hub: str) -> float:
@@ -80,5 +81,5 @@ class Ledger:
         return wanted
 
     def _free(self, node: str, bank: str) -> int:
-        positions = next(port.positions for port in self._topology.nodes[node].ports if port.bank == bank)
+        positions = self._topology.positions(node, bank)
         return positions - self._positions[node, bank]

@@ -39,7 +39,7 @@ class Way:
     links: tuple[LinkFigures, ...]
     nodes: tuple[NodeFigures, ...]
     lanes: int
-    narrowest: str  # where there are so few lanes
+    narrowest: tuple[str, str]  # the node and its memory bank where there are so few lanes
     shares: tuple[float, float]
 
 
@@ -55,11 +55,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Why a way cannot keep a contract. `code`: UNSUPP, it never can; NORES, others have what it needs."""
+    """Why a way cannot keep a contract. `code`: UNSUPP, it never can; NORES, others have what it needs.
+
+    full: the node and its memory bank that have no room.
+    """
 
     code: str
     reason: str
     fidelity: float  # the best that it can give
+    full: tuple[str, str] | None = None
 
 
 def needed_rate_hz(rate_hz: float) -> float:
@@ -103,7 +107,7 @@ class Foresight:
 def plan(contract: Contract, way: Way, min_fidelity: float, foresee: Foresight) -> Offer | Shortfall:
     """Return the terms by which a way keeps a contract, with the fewest lanes, or why it cannot."""
     if way.lanes < contract.terms.lanes:
-        return Shortfall("NORES", f"no free memory at {way.narrowest}", 0.0)
+        return Shortfall("NORES", f"no free memory at {way.narrowest[0]}", 0.0, way.narrowest)
     if not contract.promises:
         return Offer(way.path, contract.terms, 0.0, 0.0)
     needed_hz = needed_rate_hz(contract.rate_hz)

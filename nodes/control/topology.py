@@ -27,11 +27,17 @@ class Topology:
 
     def __init__(self) -> None:
         self.nodes: dict[str, NodeReport] = {}
+        self._ports: dict[str, dict[str, PortReport]] = {}
+        self._positions: dict[tuple[str, str], int] = {}
         self._core = nx.Graph()
+        self._core_paths: dict[tuple[str, str], list[list[str]]] = {}
 
     def add(self, name: str, report: NodeReport) -> None:
         """Take the report of a node."""
         self.nodes[name] = report
+        self._ports[name] = {port.peer: port for port in report.ports}
+        self._positions.update({(name, port.bank): port.positions for port in report.ports})
+        self._core_paths.clear()
         if report.may_swap:
             for port in report.ports:
                 peer = self.nodes.get(port.peer)
@@ -41,21 +47,25 @@ class Topology:
 
     def paths(self, a: str, b: str) -> Iterator[tuple[str, ...]]:
         """Yield the shortest ways from one end node to another, the shortest first; a few at most."""
-        if any(port.peer == b for port in self.nodes[a].ports):
+        if b in self._ports[a]:
             yield a, b
             return
         found: list[tuple[int, tuple[str, ...]]] = []
         for first in self._doors(a):
             for last in self._doors(b):
                 ends_ns = self.port(a, first).latency_ns + self.port(b, last).latency_ns
-                for core in islice(self._between(first, last), _MOST_PATHS):
+                for core in self._between(first, last):
                     length_ns = sum(self._core.edges[x, y]["weight"] for x, y in pairwise(core))
                     found.append((ends_ns + length_ns, (a, *core, b)))
         yield from (path for _, path in sorted(found)[:_MOST_PATHS])
 
     def port(self, node: str, peer: str) -> PortReport:
         """Return a node's way to a neighbour."""
-        return next(port for port in self.nodes[node].ports if port.peer == peer)
+        return self._ports[node][peer]
+
+    def positions(self, node: str, bank: str) -> int:
+        """Return how many positions a node's memory bank has."""
+        return self._positions[node, bank]
 
     def hops(self, path: tuple[str, ...]) -> list[Hop]:
         """Return the links of a path. Where both sides of a hub are behind its switch, photons pass it: one link."""
@@ -72,10 +82,15 @@ class Topology:
     def _doors(self, end: str) -> list[str]:
         return [port.peer for port in self.nodes[end].ports if port.peer in self._core]
 
-    def _between(self, first: str, last: str) -> Iterator[list[str]]:
-        if first == last:
-            return iter([[first]])
-        if not nx.has_path(self._core, first, last):
-            return iter([])
-        paths: Iterator[list[str]] = nx.shortest_simple_paths(self._core, first, last, weight="weight")
-        return paths
+    def _between(self, first: str, last: str) -> list[list[str]]:
+        """Return the shortest ways between two hubs or repeaters; looked for once, until the map changes."""
+        found = self._core_paths.get((first, last))
+        if found is None:
+            if first == last:
+                found = [[first]]
+            elif nx.has_path(self._core, first, last):
+                found = list(islice(nx.shortest_simple_paths(self._core, first, last, weight="weight"), _MOST_PATHS))
+            else:
+                found = []
+            self._core_paths[first, last] = found
+        return found

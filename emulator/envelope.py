@@ -11,7 +11,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     """A message under way: who sent it, in which of its lives (incarnations), and when, in ns since the start.
 
     The rest is the transport's: the life of the receiver that the sender knows of, the number of the message in the
-    stream between these two lives (-1: no message of a stream), and the number that the sender expects next.
+    stream between these two lives (-1: no message of a stream), the number that the sender expects next, and
+    whether it cannot be lost, so that nobody waits for an acknowledgement.
     """
 
     sender: str
@@ -21,3 +22,4 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     to_incarnation: int = 1
     sequence: int = 0
     acknowledged: int = 0
+    sure: bool = False

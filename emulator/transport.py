@@ -7,6 +7,8 @@ hands them on in order and keeps what came early; every envelope tells the numbe
 acknowledges all before it. Where no message is going that way, a separate small envelope does, `ACK_DELAY_NS` after
 the first receipt or after `ACK_EVERY` receipts.
 
+- A message that is sent while nothing interferes with the line cannot be lost but by a crash: it says so, and nobody
+  remembers, acknowledges or repeats it. That saves most of what all this costs.
 - Gap: when a later message comes first, the receiver says at once which are missing, and the sender repeats them, each
   at most once in a round trip. So a lost message that is followed by another is one round trip late.
 - Otherwise a message is repeated when it has not been acknowledged for three round trips + `ACK_DELAY_NS`; that time
@@ -25,6 +27,7 @@ repeated may wait up to `ACK_DELAY_NS` longer.)
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final, Protocol
 
@@ -55,6 +58,10 @@ class Line(Protocol):
 
     capacity: int
     busy_until_ns: int  # when the last of what was sent so far has left, or will have
+
+    @property
+    def faults(self) -> Sequence[object]:
+        """Return what interferes with the envelopes that are sent from now on."""
 
     def send(self, envelope: Envelope) -> bool:
         """Put an envelope on its way, or refuse. Raises TypeError if the message cannot be encoded."""
@@ -139,6 +146,8 @@ class Connection:
         Raises TypeError if the message holds something that is no value, such as a qubit.
         """
         line, sequence = self._line, self._next
+        if not line.faults and sequence == self._acknowledged:
+            return self._send_surely(message, now_ns)
         if sequence - self._acknowledged >= line.capacity:
             return False
         envelope = Envelope(self._name, self.life, now_ns, message, self.neighbour_life, sequence, self._expected)
@@ -148,6 +157,18 @@ class Connection:
         self._owed = 0
         if not self._checking:
             self._check_later(ACK_DELAY_NS)
+        return True
+
+    def _send_surely(self, message: Message, now_ns: int) -> bool:
+        """Send what cannot be lost, since nothing interferes with the line: nobody need acknowledge or remember it."""
+        sequence = self._next
+        sure = Envelope(
+            self._name, self.life, now_ns, message, self.neighbour_life, sequence, self._expected, sure=True
+        )
+        if not self._line.send(sure):
+            return False
+        self._acknowledged = self._next = sequence + 1
+        self._owed = 0
         return True
 
     def _prune(self) -> None:
@@ -200,11 +221,8 @@ class Connection:
             if self._repeated_ns:
                 self._go_on_repeating(now_ns)
         if envelope.sequence == self._expected:
-            if not self._owed:
-                self._owed_since_ns = now_ns
-                if not self._checking:
-                    self._check_later(ACK_DELAY_NS)
-            self._owed += 1
+            if not envelope.sure:
+                self._owe(now_ns)
             self._expected += 1
             self._owner.hand_on(envelope)  # who may send, even crash, in the course of it
             if self._early:

@@ -77,7 +77,7 @@ def test_a_handler_gets_the_message_and_who_sent_it_when() -> None:
     bob = Scripted("bob")
     network = alice_and_bob(Scripted("alice", lambda a: a.after(7, a.send, "bob", Handled(3))), bob)
     network.run(for_ns=MS)
-    assert bob.log == [(7 + LATENCY_NS, Handled(3), Envelope("alice", 1, 7, Handled(3)))]
+    assert bob.log == [(7 + LATENCY_NS, Handled(3), Envelope("alice", 1, 7, Handled(3), sure=True))]
 
 
 def test_a_message_without_a_handler_waits_until_a_behaviour_receives_it() -> None:

@@ -33,6 +33,7 @@ class End:
     def __init__(self, world: World, name: str, neighbour: str, capacity: int) -> None:
         self.world, self.name = world, name
         self.capacity = capacity
+        self.faults = ("something",)  # or messages are sent surely
         self.life = 0
         self.sent: dict[tuple[int, int], list[int]] = defaultdict(list)  # by lives of sender and receiver
         self.received: dict[tuple[int, int], list[int]] = defaultdict(list)

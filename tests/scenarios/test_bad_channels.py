@@ -60,3 +60,23 @@ def test_when_a_station_begins_a_new_life_its_nodes_begin_new_sessions() -> None
     assert outcome.leaks == {}
     halves = [sum(time_ns // S == second for time_ns in deliveries_ns) for second in (0, 1)]
     assert halves[1] > 0.9 * halves[0] > 100
+
+
+def mend(world: World) -> None:
+    """Take all faults away."""
+    for actor in world.network.actors.values():
+        for channel in actor._cell.channels.values():
+            channel.faults.clear()
+
+
+@pytest.mark.parametrize("period_ms", [3, 40, 700])
+def test_faults_that_come_and_go_leave_nothing_behind(period_ms: int) -> None:
+    # What is sent without a fault needs no acknowledgement; what is sent with one does, and both are in one stream.
+    scenario, _, world = prepare("chain", ["links=3", "pairs=5"], seed=4)
+    for k in range(0, 4_000 // period_ms, 2):
+        world.network.timeline.at((k * period_ms + 1) * MS, spoil, world)
+        world.network.timeline.at((k + 1) * period_ms * MS + 2, mend, world)
+    run = Run(scenario.name, 4, 1.0, world, world.network.run(for_ns=5 * S), 1.0)
+    data = as_json(run)
+    assert (data["leaks"], data["violations"], data["lost_messages"]) == ({}, [], 0)
+    assert sum(pair["delivered"] for pair in data["pairs"]) > 50

@@ -95,6 +95,8 @@ class Protocol:
             if not _parity(i, j):
                 found[_joined(i, j)] += k[i] * s[j] * len(self.kept) / 2
         success = math.fsum(found)
+        if success <= 0:
+            return Forecast(0.0, (0.25, 0.25, 0.25, 0.25))
         a, b, c, d = (weight / success for weight in found)
         return Forecast(success, (a, b, c, d))
 

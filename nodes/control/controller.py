@@ -13,6 +13,7 @@ import trio
 
 from emulator import US, Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, S
 from emulator.time import Place as Parking
+from nodes.distillation import PROTOCOLS
 
 from .ledger import Ledger, Place
 from .messages import Ask, Deny, Describe, Ended, Grant, NodeReport, Promise
@@ -213,6 +214,7 @@ class Controller(Actor):
     def _unsound(self, node: str, ask: Ask) -> str | None:
         """Return what is wrong with a demand in itself."""
         contract, nodes = ask.contract, self.topology.nodes
+        terms = contract.terms
         checks = (
             (ask.to != node, "a demand joins two nodes, this one begins and ends at the same"),
             (ask.to in nodes, f"there is no node named {ask.to!r}"),
@@ -220,7 +222,11 @@ class Controller(Actor):
             (contract.rate_hz >= 0, f"a rate of {contract.rate_hz:g} pairs per second is impossible"),
             (0 <= contract.fidelity <= 1, f"a fidelity of {contract.fidelity:g} is impossible: it is between 0 and 1"),
             (contract.duration_ns >= 0, "a duration must not be negative"),
-            (contract.terms.lanes >= 1, f"{contract.terms.lanes} memory positions are none"),
+            (terms.lanes >= 1, f"{terms.lanes} memory positions are none"),
+            (terms.cutoff_ns >= 0, "a cutoff must not be negative"),
+            (not terms.distil or terms.distil in PROTOCOLS, f"there is no distillation protocol {terms.distil!r}"),
+            (not terms.distil or terms.rounds >= 1, f"{terms.rounds} rounds of distillation are none"),
+            (not terms.distil or terms.lanes > terms.rounds, "distillation needs more lanes than rounds"),
         )
         return next((reason for right, reason in checks if not right), None)
 

@@ -116,6 +116,8 @@ def plan(contract: Contract, way: Way, min_fidelity: float, foresee: Foresight) 
         alone = foresee(way, terms, (terms.lanes, terms.lanes))
         if best is None or alone.fidelity > best.fidelity:
             best = alone
+        if alone.rate_hz <= 0:
+            continue
         if _least_fidelity(alone) < contract.fidelity or _least_rate_hz(alone) < needed_hz:
             continue
         return _with_shares(contract, way, terms, alone, foresee)
@@ -131,7 +133,7 @@ def _candidates(contract: Contract, way: Way, min_fidelity: float) -> Iterator[T
     if contract.fidelity and len(way.links) > 1 and fastest > 0:
         cutoffs_ns += [round(share / fastest * 1e9) for share in _CUTOFFS]
     lanes = wish.lanes
-    while lanes <= min(way.lanes, _MOST_LANES):
+    while lanes <= min(way.lanes, max(_MOST_LANES, wish.lanes)):
         for cutoff_ns in cutoffs_ns:
             if not wish.cutoff_ns or cutoff_ns <= wish.cutoff_ns:
                 yield replace(wish, lanes=lanes, cutoff_ns=cutoff_ns, min_fidelity=min_fidelity)
@@ -199,5 +201,7 @@ def _shortfall(contract: Contract, way: Way, best: Forecast) -> Shortfall:
     if fidelity < contract.fidelity:
         reason = f"the best fidelity that the way can give is {fidelity:.3f}, {contract.fidelity:g} was asked"
         return Shortfall("UNSUPP", reason, fidelity)
+    if best.rate_hz <= 0:
+        return Shortfall("UNSUPP", "the way delivers hardly a pair, or none", fidelity)
     reason = f"{contract.rate_hz:g} pairs per second are more than {way.lanes} memory positions per link can promise"
     return Shortfall("UNSUPP" if way.lanes >= _MOST_LANES else "NORES", reason, fidelity)

@@ -30,6 +30,8 @@ def refined(found: Forecast, terms: Terms, ends: Sequence[NodeFigures]) -> Forec
         result = protocol.forecast(_weights((x, y, z)), _weights(contrasts))
         rate_hz *= result.success / 2
         contrasts = _contrasts(result.weights)
+        if rate_hz <= 0:
+            break
     share = rate_hz / found.rate_hz
     return replace(
         found,

@@ -145,6 +145,15 @@ async def _refused(node: ProgramNode, to: str, **contract: Any) -> CircuitRefuse
         ("city-2", {"rate": 1e6}, "NORES", "more than 4 memory positions per link can promise"),
         ("city-2", {"lanes": 0}, "CREATE", "0 memory positions are none"),
         ("city-2", {"lanes": 50}, "NORES", "no free memory at city-"),
+        ("city-2", {"rate": 1.0, "cutoff_s": -1.0}, "CREATE", "a cutoff must not be negative"),
+        (
+            "city-2",
+            {"rate": 1.0, "lanes": 2, "distil": "alchemy"},
+            "CREATE",
+            "there is no distillation protocol 'alchemy'",
+        ),
+        ("city-2", {"rate": 1.0, "lanes": 2, "distil": "epl", "rounds": 0}, "CREATE", "0 rounds of distillation"),
+        ("city-2", {"rate": 1.0, "distil": "epl"}, "CREATE", "distillation needs more lanes than rounds"),
         ("city-1", {}, "CREATE", "there is no path to 'city-1'"),
         ("nowhere", {"rate": 1.0}, "CREATE", "there is no path to 'nowhere'"),
     ],
@@ -167,11 +176,37 @@ def test_a_demand_that_makes_no_sense_is_refused_and_others_notice_nothing(
                 node.discard(pair.qubit)
 
     programs: dict[str, Callable[[ProgramNode], Awaitable[object]]] = {"city-1": odd, "city-3": other}
-    good(run_programs("metro", programs, for_s=1, settings=CITY))
+    run = good(run_programs("metro", programs, for_s=1, settings=CITY))
+    assert "crashes" not in run.world.network.history.counts
     (error,) = errors
     assert error is not None
     assert (error.code, reason in error.reason) == (code, True)
     assert len(pairs) > 10
+
+
+@pytest.mark.parametrize("contract", [{"lanes": 12, "rate": 1.0}, {"fidelity": 0.2}, {"lanes": 12, "fidelity": 0.9}])
+def test_a_demand_that_is_unusual_but_sound_is_admitted(contract: dict[str, Any]) -> None:
+    errors: list[CircuitRefusedError | None] = []
+
+    async def user(node: ProgramNode) -> None:
+        errors.append(await _refused(node, "city-2", **contract))
+
+    run = good(run_programs("metro", {"city-1": user}, for_s=1, settings=[*CITY, "star.0.memories=12"]))
+    assert errors == [None]
+    assert "crashes" not in run.world.network.history.counts
+
+
+def test_a_way_that_never_delivers_is_refused_and_the_controller_lives() -> None:
+    errors: list[CircuitRefusedError | None] = []
+
+    async def user(node: ProgramNode) -> None:
+        errors.append(await _refused(node, "city-2", fidelity=0.2))
+
+    # No swap of the hub ever works.
+    settings = [*CITY, "analysers=0", "override.swap_efficiency=0"]
+    run = good(run_programs("metro", {"city-1": user}, for_s=1, settings=settings))
+    assert [error.code for error in errors if error] == ["UNSUPP"]
+    assert "crashes" not in run.world.network.history.counts
 
 
 def test_who_waits_is_served_by_priority_when_something_is_given_back() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from emulator import Owner, Port
 from emulator.time import Alarm
 
-from .circuits import DistilRole, EndRole, SwapOrder, SwapRole, Terms
+from .circuits import DistilRole, EndRole, SwapOrder, SwapRole, Terms, demand_of
 
 
 @dataclass(slots=True, eq=False)
@@ -31,10 +31,16 @@ class Circuit:
     role: SwapRole | EndRole | None = None
     distilling: DistilRole | None = None
     closing: bool = False
+    broken: bool = False
     downstream_released: bool = False
     waiting_since_ns: int = 0
     cutoff: Alarm | None = None  # for the oldest half that waits
     cutoff_due_ns: int = 0
+
+    @property
+    def demand(self) -> str:
+        """Return the demand for which this circuit was made, perhaps not as the first."""
+        return demand_of(self.name)
 
     @property
     def is_head(self) -> bool:

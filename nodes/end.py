@@ -28,7 +28,7 @@ from emulator import (
 from emulator.time import Place
 
 from .circuit import Circuit
-from .circuits import Refuse, Reserve, Terms, Track
+from .circuits import Refuse, Reserve, Terms, Track, demand_of, epoch_name
 from .control.messages import Ask, Contract, Deny, Describe, Ended, Grant, Promise
 from .datagram import Datagram
 from .delivery import CircuitRefusedError, Consumer, Pair
@@ -41,7 +41,7 @@ FindPath: TypeAlias = Callable[[str], tuple[str, ...] | None]
 _INBOX = 1000  # datagrams that wait for one service; one more is lost
 _BACKOFF_NS = 50 * MS  # mean wait after a refusal; it doubles with each further one
 _LONGEST_BACKOFF_NS = 800 * MS
-_PATIENCE_NS = 10 * S  # with a controller that does not answer
+_PATIENCE_NS = 10 * S  # with a controller that does not answer, and at the tail-end for the next epoch of a circuit
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,20 @@ class Demand:
 
 @dataclass(slots=True)
 class _Request:
-    """A circuit of this node's own: events for the behaviour that waits."""
+    """A circuit of this node's own, through all its epochs: events for the behaviour that waits."""
 
     demand: Demand
     promise: Promise | None = None
+    epoch: int = 1
+    waits: bool = True  # for the answer to the present epoch
+    backoff_ns: int = _BACKOFF_NS
     answered: trio.Event = field(default_factory=trio.Event)
     enough: trio.Event = field(default_factory=trio.Event)
     closed: trio.Event = field(default_factory=trio.Event)
     refusal: Refuse | None = None
     delivered: int = 0
     unwanted: bool = False  # whoever asked does not wait for the answer any more
+    released: bool = False  # whoever asked has given it back
 
 
 @dataclass(slots=True)
@@ -138,6 +142,11 @@ class EndNode(QuantumNode):
         if self.controller and self.incarnation > 1:
             self.send(self.controller, self.report())  # which says also that the promises of the life before are void
 
+    def lose(self) -> None:
+        """Lose also the requests: whoever made them loses their memory too."""
+        super().lose()
+        self._requests.clear()
+
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what an end node listens to."""
         return {**super().handlers(), Grant: self.on_grant, Deny: self.on_deny}
@@ -183,9 +192,7 @@ class EndNode(QuantumNode):
         request = self._requests[name] = _Request(demand, promise)
         if consumer is not None:
             self._consumers[name] = consumer
-        port = self.ports.get(demand.path[1])
-        decay = (0.0, 0.0) if port is None else self.storage_decay(port)
-        self.reserve(Reserve(name, demand.path, demand.terms, 0, decay))
+        self._reserve(name, request)
         try:
             await request.answered.wait()
         except trio.Cancelled:
@@ -198,10 +205,58 @@ class EndNode(QuantumNode):
 
     async def close_circuit(self, name: str) -> None:
         """Give a circuit back, and wait until everything of it has been given back along the whole path."""
-        if (circuit := self._circuits.get(name)) is not None:  # else a crash has taken it
+        request = self._requests.get(name)
+        if request is None:  # a crash has taken it
+            return
+        request.released = True
+        circuit = self._circuits.get(epoch_name(name, request.epoch))
+        if circuit is None:
+            self.closed(name)  # unless something is left of an earlier epoch
+        elif not request.waits and not circuit.closing:
             self.release(circuit)
-            await self._requests[name].closed.wait()
-            self._forget_request(name)
+        await request.closed.wait()
+        self._forget_request(name)
+
+    def _reserve(self, name: str, request: _Request) -> None:
+        demand = request.demand
+        port = self.ports.get(demand.path[1])
+        decay = (0.0, 0.0) if port is None else self.storage_decay(port)
+        self.reserve(Reserve(epoch_name(name, request.epoch), demand.path, demand.terms, 0, decay))
+
+    def broke(self, circuit: Circuit, node: str) -> None:
+        """Ask for the next epoch of a circuit that is broken; at the tail-end, wait for it."""
+        self.record("broken", circuit.name, circuit.path[0], circuit.path[-1], node)
+        name = circuit.demand
+        if circuit.is_head and (request := self._requests.get(name)) is not None:
+            request.waits = False
+            if request.answered.is_set():
+                self._reserve_later(name, request)
+            else:
+                self.answered(circuit.name, Refuse(circuit.name, node, "it has begun a new life"))
+        elif circuit.is_tail and node == circuit.path[0]:
+            self._end_consumer(name)  # who asked for the circuit does not know of it any more
+        elif circuit.is_tail:
+            self.after(_PATIENCE_NS, self._end_if_idle, name)
+
+    def _reserve_later(self, name: str, request: _Request) -> None:
+        request.backoff_ns = min(2 * request.backoff_ns, _LONGEST_BACKOFF_NS)
+        delay_ns = 1 + round(request.backoff_ns * self.random("rest").uniform())
+        self.after(delay_ns, self._begin_epoch, name, request)
+
+    def _begin_epoch(self, name: str, request: _Request) -> None:
+        if not request.released and self._requests.get(name) is request:
+            request.epoch += 1
+            request.waits = True
+            self._reserve(name, request)
+
+    def _end_if_idle(self, name: str) -> None:
+        if not any(circuit.demand == name and not circuit.broken for circuit in self._circuits.values()):
+            self._end_consumer(name)
+
+    def _end_consumer(self, name: str) -> None:
+        consumer = self._consumers.pop(name, None)
+        if consumer is not None:
+            consumer.end()
 
     async def _serve(self, demand: Demand) -> None:
         backoff_ns = _BACKOFF_NS
@@ -235,23 +290,43 @@ class EndNode(QuantumNode):
             await self._closing.wait()
 
     def answered(self, circuit: str, refusal: Refuse | None) -> None:
-        """Take the answer to a request."""
-        request = self._requests[circuit]
+        """Take the answer to a request for a circuit, or for its next epoch."""
+        name = demand_of(circuit)
+        request = self._requests[name]
+        request.waits = False
+        if refusal is not None:
+            self.record("refused", circuit, refusal.node, refusal.reason)
+        if request.answered.is_set():
+            self._epoch_answered(circuit, request, granted=refusal is None)
+            return
         request.refusal = refusal
         request.answered.set()
         if refusal is not None:
-            self.record("refused", circuit, refusal.node, refusal.reason)
             if request.unwanted:
-                self._forget_request(circuit)
+                self._forget_request(name)
         elif request.unwanted:
             self.release(self._circuits[circuit])
 
+    def _epoch_answered(self, circuit: str, request: _Request, *, granted: bool) -> None:
+        if granted:
+            request.backoff_ns = _BACKOFF_NS
+            if request.released:
+                self.release(self._circuits[circuit])
+        elif request.released:
+            self.closed(circuit)
+        else:
+            self._reserve_later(demand_of(circuit), request)
+
     def closed(self, circuit: str) -> None:
-        """Take the news that a circuit is gone."""
-        request = self._requests[circuit]
-        request.closed.set()
+        """Take the news that a circuit is gone; its demand has ended when nothing is left of any epoch."""
+        name = demand_of(circuit)
+        request = self._requests.get(name)
+        if request is None or any(circuit.demand == name for circuit in self._circuits.values()):
+            return
         if request.unwanted:
-            self._forget_request(circuit)
+            self._forget_request(name)
+        elif request.released:
+            request.closed.set()
 
     def _forget_request(self, name: str) -> None:
         del self._requests[name]
@@ -313,9 +388,9 @@ class EndNode(QuantumNode):
     async def accept_circuit(self, peer: str, consumer: Consumer) -> None:
         """Wait for a circuit from a peer whose pairs nobody consumes yet."""
         for circuit in self._circuits.values():
-            waits = circuit.role is not None and not circuit.closing and circuit.name not in self._consumers
+            waits = circuit.role is not None and not circuit.closing and circuit.demand not in self._consumers
             if circuit.is_tail and circuit.path[0] == peer and waits:
-                self._consumers[circuit.name] = consumer
+                self._consumers[circuit.demand] = consumer
                 return
         acceptance = _Acceptance(consumer)
         queue = self._acceptances.setdefault(peer, deque())
@@ -331,20 +406,20 @@ class EndNode(QuantumNode):
         if circuit.is_head:
             self.record("active", circuit.name)
         queue = self._acceptances.get(circuit.path[0])
-        if circuit.is_tail and queue:
+        if circuit.is_tail and queue and circuit.demand not in self._consumers:
             acceptance = queue.popleft()
-            self._consumers[circuit.name] = acceptance.consumer
+            self._consumers[circuit.demand] = acceptance.consumer
             acceptance.place.wake()
 
     def closing(self, circuit: Circuit) -> None:
         """Tell the consumer that no more pairs will come."""
         if circuit.is_head:
             self.record("closing", circuit.name)
-        consumer = self._consumers.get(circuit.name)
+        consumer = self._consumers.get(circuit.demand)
         if consumer is not None:
             consumer.end()
             if circuit.is_tail:
-                del self._consumers[circuit.name]
+                del self._consumers[circuit.demand]
 
     # -- pairs -----------------------------------------------------------------------------------------------------
 
@@ -363,7 +438,7 @@ class EndNode(QuantumNode):
         evidence = self.evidence(half)
         end = 0 if circuit.is_head else 1
         self.record("pair", circuit.path[0], circuit.path[-1], end, *name, bell, waited_ns, age_ns, *evidence)
-        consumer = None if circuit.closing else self._consumers.get(circuit.name)
+        consumer = None if circuit.closing else self._consumers.get(circuit.demand)
         if consumer is not None:
             basis, outcome = (-evidence[0], evidence[1]) if half.qubit is None else (0, 0)
             consumer.put(
@@ -372,7 +447,7 @@ class EndNode(QuantumNode):
         elif half.qubit is not None:
             self.memory.free(half.qubit)
         self.refill(circuit)
-        request = self._requests.get(circuit.name)
+        request = self._requests.get(circuit.demand)
         if request is not None:
             request.delivered += 1
             if request.delivered == request.demand.pairs:

@@ -18,6 +18,7 @@ from .circuit import Circuit
 from .circuits import (
     EAST,
     WEST,
+    Broken,
     Confirm,
     Distil,
     Distilled,
@@ -76,6 +77,7 @@ class QuantumNode(PortNode):
             Refuse: self.on_refuse,
             Release: self.on_release,
             Released: self.on_released,
+            Broken: self.on_broken,
             Track: self.on_word,
             Expire: self.on_word,
             Extended: self.on_extended,
@@ -88,6 +90,13 @@ class QuantumNode(PortNode):
     def begin(self) -> None:
         """Start without circuits."""
         self._circuits = {}
+
+    def neighbour_began(self, name: str) -> None:
+        """Give up the circuits through a neighbour, or a heralding station, that has lost its memory of them."""
+        super().neighbour_began(name)
+        for circuit in list(self._circuits.values()):
+            if name in circuit.peers or any(port is not None and port.station == name for port in circuit.ports):
+                self.abandon(circuit, name)
 
     def lose(self) -> None:
         """Lose all qubits, sessions and circuits."""
@@ -132,8 +141,10 @@ class QuantumNode(PortNode):
     def heralded(self, label: str, port: Port, half: Half) -> None:
         """Take a pair for a circuit, or what is left of it if the circuit is gone."""
         circuit = self._circuits.get(label)
-        if circuit is None or circuit.role is None:
+        if circuit is None or circuit.role is None or circuit.broken:
             self.forget(half)
+            if circuit is not None:
+                self._finish_release(circuit)
             return
         self.take_half(circuit, port, half)
         self._finish_release(circuit)
@@ -293,7 +304,7 @@ class QuantumNode(PortNode):
     def on_release(self, message: Release, envelope: Envelope) -> None:
         """Tear a circuit down here and further on."""
         circuit = self._circuits.get(message.circuit)
-        if circuit is not None:
+        if circuit is not None and not circuit.closing:
             self.release(circuit)
 
     def release(self, circuit: Circuit) -> None:
@@ -321,9 +332,35 @@ class QuantumNode(PortNode):
             circuit.downstream_released = True
             self._finish_release(circuit)
 
+    def on_broken(self, message: Broken, envelope: Envelope) -> None:
+        """Give up a circuit that is broken elsewhere on its path."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is not None:
+            self.abandon(circuit, message.node, told_by=envelope.sender)
+
+    def abandon(self, circuit: Circuit, node: str, told_by: str = "") -> None:
+        """Give up a circuit at once, since a node on its path has lost its memory, and tell the others."""
+        if circuit.broken:
+            return
+        circuit.broken = circuit.closing = True
+        for role in (circuit.role, circuit.distilling):
+            if role is not None:
+                role.abandon()
+        for port in circuit.ports:
+            if port is not None:
+                port.withdraw(circuit.name, self.send)
+        for peer in circuit.peers:
+            if peer is not None and peer not in (told_by, node):
+                self.send(peer, Broken(circuit.name, node))
+        self.broke(circuit, node)
+        self._finish_release(circuit)
+
+    def broke(self, circuit: Circuit, node: str) -> None:
+        """Take the news that a circuit of this node is broken, and which node has lost its memory."""
+
     def _finish_release(self, circuit: Circuit) -> None:
         """Give the memory back and say so, once nothing uses it and no word is awaited, here and further on."""
-        if not circuit.closing or not circuit.downstream_released:
+        if not circuit.closing or not (circuit.downstream_released or circuit.broken):
             return
         if circuit.pending:
             return
@@ -334,10 +371,10 @@ class QuantumNode(PortNode):
             circuit.cutoff.cancel()
         self.give_back_all(circuit)
         west = circuit.peers[WEST]
-        if west is not None:
-            self.send(west, Released(circuit.name))
-        else:
+        if west is None:
             self.closed(circuit.name)
+        elif not circuit.broken:
+            self.send(west, Released(circuit.name))
 
     # -- classical messages of programs ----------------------------------------------------------------------------
 
@@ -362,10 +399,10 @@ class QuantumNode(PortNode):
     def on_word(self, message: Track | Expire, envelope: Envelope) -> None:
         """Follow a chain of pairs."""
         circuit = self._circuits.get(message.circuit)
-        if circuit is not None and circuit.ports == (None, None):
+        if circuit is not None and circuit.ports == (None, None) and not circuit.broken:
             self._pass_on(circuit, envelope.sender, message)
             return
-        if circuit is None or circuit.role is None:
+        if circuit is None or circuit.role is None or circuit.broken:
             self.strays += 1
             return
         circuit.role.word(message)
@@ -374,7 +411,7 @@ class QuantumNode(PortNode):
     def on_extended(self, message: Extended, envelope: Envelope) -> None:
         """Take, or pass on, the news that a pair reaches further."""
         circuit = self._circuits.get(message.circuit)
-        if circuit is None or not isinstance(circuit.role, SwapRole):
+        if circuit is None or circuit.broken or not isinstance(circuit.role, SwapRole):
             self.strays += 1
         elif message.to == circuit.index:
             circuit.role.extended(message)
@@ -386,7 +423,7 @@ class QuantumNode(PortNode):
     def on_distil(self, message: Distil | Distilled, envelope: Envelope) -> None:
         """Take, or pass on, what one end of a circuit tells the other of their distillation."""
         circuit = self._circuits.get(message.circuit)
-        if circuit is None:
+        if circuit is None or circuit.broken:
             self.strays += 1
         elif circuit.distilling is None:
             self._pass_on(circuit, envelope.sender, message)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from emulator import Engine, History, PairId, Record, Snapshot, parity
+from emulator import Engine, History, PairId, Record, S, Snapshot, parity
 from emulator.time import LagHistogram
 
 
@@ -51,6 +51,7 @@ class RouteStatistics:
 class _View:
     """What one end says of a pair, and, if it still has its qubit, what is true of it."""
 
+    route: tuple[str, str]
     time_ns: int
     bell: int
     basis: int  # 0: not measured
@@ -63,6 +64,9 @@ class Monitor:
 
     `routes` has the statistics by (head-end, tail-end); `violations` what must never be: the two ends disagree on the
     Bell state of a pair, or an end's belief is not what the reported outcomes make it.
+
+    When a circuit breaks, since somebody on its path has lost their memory, one end may have got a pair whose other
+    half the other end has to give up.
     """
 
     def __init__(self, engine: Engine, history: History, routes: Iterable[tuple[str, str]] = ()) -> None:
@@ -70,17 +74,32 @@ class Monitor:
         self.violations: list[str] = []
         self._engine = engine
         self._pending: dict[tuple[PairId, PairId], _View] = {}
+        self._broke_ns: dict[tuple[str, str], int] = {}  # when a circuit between two ends broke last
         history.observe("pair", self.on_pair)
+        history.observe("broken", self.on_broken)
+        history.observe("crashes", self.on_crash)
 
     @property
     def unmatched(self) -> int:
-        """Return how many pairs one end has delivered and the other not (yet)."""
-        return len(self._pending)
+        """Return how many pairs one end has delivered and the other not (yet), though their circuit is whole."""
+        never = -2 * S
+        return sum(self._broke_ns.get(view.route, never) < view.time_ns - S for view in self._pending.values())
+
+    def on_broken(self, record: Record) -> None:
+        """Take an end's record of a circuit that broke."""
+        _, a, b, _ = record.fields
+        self._broke_ns[a, b] = record.time_ns
+
+    def on_crash(self, record: Record) -> None:
+        """Take the record of an actor that loses its memory."""
+        for route in self.routes:
+            if record.actor in route:
+                self._broke_ns[route] = record.time_ns
 
     def on_pair(self, record: Record) -> None:
         """Take one end's record of a delivered pair."""
         a, b, end, head, tail, bell, waited_ns, age_ns, position, generation = record.fields
-        view = self._view(record, bell, position, generation)
+        view = self._view(record, (a, b), bell, position, generation)
         statistics = self.routes.setdefault((a, b), RouteStatistics())
         if end == 0:
             statistics.waited.add(waited_ns)
@@ -95,12 +114,12 @@ class Monitor:
         if fidelity is not None:
             statistics.add_fidelity(fidelity)
 
-    def _view(self, record: Record, bell: int, position: int, generation: int) -> _View:
+    def _view(self, record: Record, route: tuple[str, str], bell: int, position: int, generation: int) -> _View:
         if position < 0 or generation == 0:
-            return _View(record.time_ns, bell, -position, generation, None)
+            return _View(route, record.time_ns, bell, -position, generation, None)
         qubit = (record.actor, position, generation)
         snapshot = self._engine.snapshot(qubit, *self._engine.partners(qubit))
-        return _View(record.time_ns, bell, 0, 0, snapshot)
+        return _View(route, record.time_ns, bell, 0, 0, snapshot)
 
     def _check(self, first: _View, second: _View, pair: str) -> None:
         if first.bell != second.bell:

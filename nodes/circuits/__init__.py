@@ -2,13 +2,27 @@
 
 from .distilling import Distil, DistilActions, DistilHead, Distilled, DistilRole, DistilTail, Held, Meeting, Reading
 from .end import EndActions, EndRole
-from .messages import Confirm, Expire, Extended, Refuse, Release, Released, Reserve, Terms, Track
+from .messages import (
+    Broken,
+    Confirm,
+    Expire,
+    Extended,
+    Refuse,
+    Release,
+    Released,
+    Reserve,
+    Terms,
+    Track,
+    demand_of,
+    epoch_name,
+)
 from .order import SwapOrder
 from .swapping import EAST, WEST, SwapActions, SwapRole
 
 __all__ = [
     "EAST",
     "WEST",
+    "Broken",
     "Confirm",
     "Distil",
     "DistilActions",
@@ -32,4 +46,6 @@ __all__ = [
     "SwapRole",
     "Terms",
     "Track",
+    "demand_of",
+    "epoch_name",
 ]

@@ -94,7 +94,7 @@ class Meeting:
     spent: Held
     round: int
     turns: tuple[int, int]
-    reading: Reading = Reading(-1)
+    reading: Reading | None = None  # once this end has done its part
 
 
 class DistilActions(Protocol):
@@ -123,7 +123,7 @@ class DistilRole(ABC):
         self.circuit = circuit
         self.protocol = protocol
         self.rounds = rounds
-        self.stopping = False
+        self.stopping = self.abandoned = False
         self._actions = actions
 
     @property
@@ -148,12 +148,17 @@ class DistilRole(ABC):
         """Tear down: free what waits and what still comes; what is half done at both ends comes to its end."""
 
     @abstractmethod
+    def abandon(self) -> None:
+        """Give up everything at once: the circuit is broken. Only operations that have begun come to their end."""
+
+    @abstractmethod
     def _await(self, held: Held, round_: int) -> None:
         """Let a pair wait for a partner in a round."""
 
     def _end(self, meeting: Meeting, outcomes: tuple[int, int], far_contrast: float) -> None:
         """Come to the verdict, from the outcomes at head-end and tail-end."""
         kept, spent = meeting.kept, meeting.spent
+        assert meeting.reading is not None
         bell = self.protocol.verdict((kept.track.bell, spent.track.bell), meeting.turns, outcomes)
         if bell is None:
             self._actions.free(kept.half)
@@ -187,6 +192,7 @@ class DistilHead(DistilRole):
     def word(self, word: Distil | Distilled) -> None:
         """Take the tail-end's answer."""
         meeting = self._meetings.pop(word.kept)
+        assert meeting.reading is not None
         self._end(meeting, (meeting.reading.outcome, word.outcome), word.contrast)
 
     def operated(self, meeting: Meeting, reading: Reading) -> None:
@@ -207,6 +213,14 @@ class DistilHead(DistilRole):
         for held in self._waiting.values():
             self._actions.free(held.half)
         self._waiting.clear()
+
+    def abandon(self) -> None:
+        """Give up everything at once."""
+        self.stop()
+        for name, meeting in list(self._meetings.items()):
+            if meeting.reading is not None:
+                del self._meetings[name]
+                self._actions.free(meeting.kept.half)
 
     def _await(self, held: Held, round_: int) -> None:
         if self.stopping:
@@ -258,6 +272,9 @@ class DistilTail(DistilRole):
         order = self._meetings.pop(kept.name)
         meeting.reading = reading
         self._actions.free(spent.half)
+        if self.abandoned:
+            self._actions.free(kept.half)
+            return
         answer = Distilled(self.circuit, kept.name, spent.name, reading.outcome, reading.contrast)
         self._actions.send(WEST, answer)
         self._end(meeting, (order.outcome, reading.outcome), order.contrast)
@@ -267,6 +284,12 @@ class DistilTail(DistilRole):
         self.stopping = True
         for name in [name for name in self._held if name not in self._named]:
             self._actions.free(self._held.pop(name).half)
+
+    def abandon(self) -> None:
+        """Give up everything at once."""
+        self.abandoned = True
+        self._named.clear()
+        self.stop()
 
     def _begin(self, order: Distil) -> None:
         if order.kept in self._held and order.spent in self._held:

@@ -67,5 +67,13 @@ class EndRole:
             self.expired += 1
             self._actions.free(half)
 
+    def abandon(self) -> None:
+        """Give up everything at once: the circuit is broken, and no word will come any more."""
+        for half in self._held.values():
+            self.expired += 1
+            self._actions.free(half)
+        self._held.clear()
+        self._early.clear()
+
     def stop(self) -> None:
         """Tear down: what is held stays until its word has come, so that no pair is delivered at one end only."""

@@ -2,7 +2,8 @@
 
 Signalling is a simple reservation: `Reserve` goes from the head-end to the tail-end and sets memory aside at each node;
 `Confirm` comes back with the instant at which all links start, or `Refuse` with the reason. `Release` and `Released`
-undo it.
+undo it; `Broken` does so at once, and the head-end then asks for the next *epoch* of the circuit. Each epoch has a name
+of its own (`epoch_name`), so nothing that is still under way is taken for a word of the next.
 
 Tracking follows the quantum network protocol (Kozlowski, Dahlberg, Wehner, CoNEXT 2020): `Track` tells the far end
 which pair it holds, `Expire` that its chain is broken.
@@ -32,6 +33,24 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shares: tuple[float, float] = (0.0, 0.0)
     distil: str = ""
     rounds: int = 1
+
+
+def epoch_name(demand: str, epoch: int) -> str:
+    """Return the name of a circuit, the `epoch`-th that was made for a demand, from 1.
+
+    >>> epoch_name("alice>bob:1.1", 1), epoch_name("alice>bob:1.1", 2)
+    ('alice>bob:1.1', 'alice>bob:1.1/2')
+    """
+    return demand if epoch == 1 else f"{demand}/{epoch}"
+
+
+def demand_of(circuit: str) -> str:
+    """Return the demand for which a circuit of this name was made.
+
+    >>> demand_of("alice>bob:1.1/2")
+    'alice>bob:1.1'
+    """
+    return circuit.partition("/")[0]
 
 
 class Reserve(Message, frozen=True, tag="reserve"):
@@ -74,6 +93,13 @@ class Released(Message, frozen=True, tag="released"):
     """Everything of a circuit has been given back from here to the tail-end."""
 
     circuit: str
+
+
+class Broken(Message, frozen=True, tag="broken"):
+    """A circuit is no more: `node` on its path, a node or a heralding station, has lost its memory."""
+
+    circuit: str
+    node: str
 
 
 class Track(Message, frozen=True, tag="track"):

@@ -78,7 +78,7 @@ class SwapRole:
         self.index = index
         self.order = order
         self.swaps = 0
-        self.stopping = False
+        self.stopping = self.abandoned = False
         self._actions = actions
         self._held: dict[PairId, _Held] = {}
         self._ready: tuple[deque[_Held], deque[_Held]] = (deque(), deque())
@@ -148,6 +148,8 @@ class SwapRole:
     def swapped(self, west: Half, east: Half, outcome: int | None, contrasts: Contrasts = UNKNOWN) -> None:
         """Take the result of a swap; None: it failed. contrasts: what storage and measurement have left here."""
         x, y = self._held.pop(west.pair), self._held.pop(east.pair)
+        if self.abandoned:
+            return
         if outcome is None:
             self._end_word(x)
             self._end_word(y)
@@ -175,6 +177,16 @@ class SwapRole:
         self.stopping = True
         for held in [h for h in self._held.values() if not h.swapping]:
             self._end(held)
+
+    def abandon(self) -> None:
+        """Give up everything at once: the circuit is broken. Only swaps that have begun come to their end."""
+        self.stopping = self.abandoned = True
+        for pair, held in list(self._held.items()):
+            if not held.swapping:
+                del self._held[pair]
+                self._actions.free(held.half)
+        for table in (*self._ready, self._crossed, self._gone, self._early, self._early_reach):
+            table.clear()
 
     def _match(self) -> None:
         west, east = self._ready

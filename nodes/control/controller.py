@@ -67,6 +67,12 @@ class Controller(Actor):
         """Return what nodes and stations say."""
         return {NodeReport: self.on_report, Figures: self.on_figures, Ask: self.on_ask, Ended: self.on_ended}
 
+    def neighbour_began(self, name: str) -> None:
+        """Ask a node again what it is, since it may not have heard the last question; what it asked itself is void."""
+        self._queue = [waiting for waiting in self._queue if waiting.node != name]
+        if name in self._nodes:
+            self.send(name, Describe())
+
     def held(self) -> Mapping[str, int]:
         """Return the promises in force, and the demands that have no answer."""
         return {"promises": len(self.ledger.promises), "demands": len(self._queue)}
@@ -88,6 +94,7 @@ class Controller(Actor):
         self._reported.extend(message.promises)
         if self._settled.is_set():
             self._enter_promises()
+        self._work.set()
         self._silent.discard(envelope.sender)
         if not self._silent:
             self._settle()
@@ -143,6 +150,8 @@ class Controller(Actor):
         """Answer the demands that can be answered; return the first deadline of the others, 0 if there is none."""
         full: dict[Place, int] = {}  # where there is no room for so many lanes
         for waiting in list(self._queue):
+            if waiting.node not in self.topology.nodes:
+                continue  # it has begun a new life, and its report is on its way
             lanes = waiting.ask.contract.terms.lanes
             if waiting.full in full and lanes >= full[waiting.full] and waiting.deadline_ns > self.now_ns:
                 continue  # or a long queue would be gone through for each circuit that is given back

@@ -2,9 +2,9 @@
 
 from .blocking import BlockingCircuit, BlockingNode, BlockingSocket, blocking
 from .circuit import Circuit
-from .circuits import Terms
+from .circuits import SwapNote, Terms
 from .control import Contract, Promise
-from .delivery import CircuitClosedError, CircuitRefusedError, Pair
+from .delivery import AXES, CircuitClosedError, CircuitRefusedError, EarlyPair, Pair, PairExpiredError
 from .end import Demand, EndNode
 from .node import QuantumNode
 from .photonic import PhotonicClient
@@ -14,6 +14,7 @@ from .programs import CircuitEnd, Program, ProgramNode, Programs, Socket
 from .repeater import Hub, Repeater
 
 __all__ = [
+    "AXES",
     "BlockingCircuit",
     "BlockingNode",
     "BlockingSocket",
@@ -23,10 +24,12 @@ __all__ = [
     "CircuitRefusedError",
     "Contract",
     "Demand",
+    "EarlyPair",
     "EndNode",
     "Hub",
     "NodePhysics",
     "Pair",
+    "PairExpiredError",
     "PhotonicClient",
     "ProcessingNode",
     "Program",
@@ -36,6 +39,7 @@ __all__ = [
     "QuantumNode",
     "Repeater",
     "Socket",
+    "SwapNote",
     "Terms",
     "blocking",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from emulator import Owner, Port
 from emulator.time import Alarm
 
-from .circuits import DistilRole, EndRole, SwapOrder, SwapRole, Terms, demand_of
+from .circuits import DistilRole, EndRole, Requests, SwapOrder, SwapRole, Terms, demand_of
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +25,7 @@ class Circuit:
     order: SwapOrder
     ports: tuple[Port | None, Port | None]
     decay: list[tuple[float, float]]
+    requests: Requests
     share: float = 0.0  # of a heralding station of this hub
     peers: tuple[str | None, str | None] = field(init=False)  # the neighbours to the west and to the east
     links: tuple[tuple[Port, Owner, float], ...] = ()  # while active: ports, whose memory they use, shares of stations

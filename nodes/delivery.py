@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator import BellState, PairId, Qubit
+from emulator.time import Place
+
+from .circuits import SwapNote
+
+# The Bloch vectors of the bases that outcomes are told in: 1 X, 2 Y, 3 Z.
+AXES: Final = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
 
 
 class CircuitRefusedError(RuntimeError):
@@ -26,13 +32,18 @@ class CircuitClosedError(RuntimeError):
     """A pair is awaited from a circuit that is being torn down."""
 
 
+class PairExpiredError(RuntimeError):
+    """A pair that was handed over early has come to nothing: its other half is lost."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
     """A delivered Bell pair.
 
     name: the same at both ends; bell: which Bell state it is, from messages alone; age_ns: since its photon left this
-    node; qubit: this node's half, or None at a photonic client, which has measured `outcome` in `basis` (1 X, 2 Y, 3 Z;
-    0: its detector gave no answer); fidelity: what it is at this moment, as estimated from what the nodes on its way
+    node; qubit: this node's half, or None if it was measured: `outcome` in `basis` (1 X, 2 Y, 3 Z; 0: the detector gave
+    no answer); request: for which request of the circuit it is; history: the swaps on its way, from the head-end on, if
+    the circuit's terms ask for them; fidelity: what it is at this moment, as estimated from what the nodes on its way
     know of themselves; waited_ns: since the last pair, or the beginning of the circuit; broken: which parts of what the
     program asked for it does not keep ("fidelity", "age", "wait").
     """
@@ -46,6 +57,35 @@ class Pair:
     fidelity: float = 0.25
     waited_ns: int = 0
     broken: tuple[str, ...] = ()
+    request: int = 0
+    history: tuple[SwapNote, ...] = ()
+
+
+class EarlyPair:
+    """A qubit that was handed over before it is known what it is entangled with, if with anything.
+
+    qubit: this node's half, for the program to use and to free; age_ns: since its photon left this node.
+    """
+
+    def __init__(self, qubit: Qubit, age_ns: int) -> None:
+        self.qubit = qubit
+        self.age_ns = age_ns
+        self._place = Place()
+        self._pair: Pair | None = None
+        self._over = False
+
+    async def confirmed(self) -> Pair:
+        """Wait for the news, and return the pair; raises PairExpiredError if it came to nothing."""
+        while not self._over:
+            await self._place.park()
+        if self._pair is None:
+            raise PairExpiredError("the pair has expired")
+        return self._pair
+
+    def resolve(self, pair: Pair | None) -> None:
+        """Take the news: the pair, or None if it came to nothing."""
+        self._pair, self._over = pair, True
+        self._place.wake()
 
 
 class Consumer(Protocol):
@@ -53,6 +93,9 @@ class Consumer(Protocol):
 
     def put(self, pair: Pair) -> None:
         """Take a pair; its qubit has to be given back to the node some time."""
+
+    def put_early(self, pair: EarlyPair) -> None:
+        """Take a qubit before its pair is confirmed; it has to be given back, whatever comes of it."""
 
     def end(self) -> None:
         """Take the news that no more pairs will come."""

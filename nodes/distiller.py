@@ -8,7 +8,7 @@ from emulator import Contrasts, Gate, Half, Message, Port, Qubit, multiplied
 from emulator.quantum import gates
 
 from .circuit import Circuit
-from .circuits import DistilHead, DistilTail, Held, Meeting, Reading, Reserve, Terms, Track
+from .circuits import DistilHead, DistilTail, Held, Meeting, Reading, Request, Reserve, Terms, Track
 from .distillation import PROTOCOLS, Protocol, Weights
 from .end import EndNode
 from .physics import NodePhysics
@@ -52,16 +52,16 @@ class Distiller(EndNode):
             role = DistilHead if circuit.is_head else DistilTail
             circuit.distilling = role(circuit.name, PROTOCOLS[terms.distil], terms.rounds, actions)
 
-    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
+    def deliver(self, circuit: Circuit, half: Half, track: Track, request: Request | None) -> None:
         """Take an end-to-end pair."""
         if circuit.distilling is None:
-            self.hand_on(circuit, half, track)
+            super().deliver(circuit, half, track, request)
         else:
             circuit.distilling.pair(half, track)
 
-    def hand_on(self, circuit: Circuit, half: Half, track: Track) -> None:
-        """Deliver a pair, distilled if it was to be."""
-        super().deliver(circuit, half, track)
+    def hand_on(self, circuit: Circuit, half: Half, track: Track, request: Request | None) -> None:
+        """Deliver a distilled pair."""
+        super().deliver(circuit, half, track, request)
 
     def begin_distil(self, circuit: Circuit, meeting: Meeting) -> None:
         """Start this end's part in a distillation, which takes its time."""
@@ -145,6 +145,7 @@ class _DistilActions:
     def __init__(self, node: Distiller, circuit: Circuit) -> None:
         self._node = node
         self._circuit = circuit
+        self._request = circuit.requests.common  # the only one that such a circuit has
 
     def send(self, side: int, message: Message) -> None:
         peer = self._circuit.peers[side]
@@ -158,7 +159,7 @@ class _DistilActions:
         self._node.begin_distil(self._circuit, meeting)
 
     def hand_on(self, half: Half, track: Track) -> None:
-        self._node.hand_on(self._circuit, half, track)
+        self._node.hand_on(self._circuit, half, track, self._request)
 
     def free(self, half: Half) -> None:
         self._node.forget(half)

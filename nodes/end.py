@@ -19,19 +19,21 @@ from emulator import (
     Half,
     Handler,
     Message,
+    PairId,
     Port,
     QuantumDevice,
     Qubit,
     S,
     multiplied,
+    parity,
 )
 from emulator.time import Place
 
 from .circuit import Circuit
-from .circuits import Refuse, Reserve, Terms, Track, demand_of, epoch_name
+from .circuits import EndRole, Refuse, Request, Reserve, Terms, Track, demand_of, epoch_name
 from .control.messages import Ask, Contract, Deny, Describe, Ended, Grant, Promise
 from .datagram import Datagram
-from .delivery import CircuitRefusedError, Consumer, Pair
+from .delivery import AXES, CircuitRefusedError, Consumer, EarlyPair, Pair
 from .node import QuantumNode
 from .physics import NodePhysics
 
@@ -49,7 +51,8 @@ class Demand:
     """A wish for pairs with another end node, along a path of node names that begins here.
 
     pairs: how many before the path is given back, so that others may have it (0: never); pause_ns: mean time between
-    giving back and asking again; contract: what to ask the network's controller for (None: do without one).
+    giving back and asking again; contract: what to ask the network's controller for (None: do without one); requests:
+    what the circuit serves from its beginning.
     """
 
     path: tuple[str, ...]
@@ -57,13 +60,15 @@ class Demand:
     pairs: int = 0
     pause_ns: int = 0
     contract: Contract | None = None
+    requests: tuple[Request, ...] = (Request(),)
 
 
 @dataclass(slots=True)
-class _Request:
-    """A circuit of this node's own, through all its epochs: events for the behaviour that waits."""
+class _Wish:
+    """A circuit that this node wants, through all its epochs: events for the behaviour that waits."""
 
     demand: Demand
+    requests: tuple[Request, ...]  # of the next epoch
     promise: Promise | None = None
     epoch: int = 1
     waits: bool = True  # for the answer to the present epoch
@@ -117,7 +122,7 @@ class EndNode(QuantumNode):
         self.controller = ""  # whom to ask for promises
         self._questions: dict[str, _Question] = {}
         self._granted: dict[str, Promise] = {}
-        self._requests: dict[str, _Request] = {}
+        self._wishes: dict[str, _Wish] = {}
         self._consumers: dict[str, Consumer] = {}
         self._acceptances: dict[str, deque[_Acceptance]] = {}
         self._inboxes: dict[tuple[str, str], deque[bytes]] = {}
@@ -128,10 +133,12 @@ class EndNode(QuantumNode):
         """Start a life without requests."""
         super().begin()
         self._asked = 0
+        self._outcomes: dict[PairId, tuple[int, int]] = {}  # basis and outcome of halves that were measured
+        self._early: dict[PairId, EarlyPair] = {}
         for table in (
             self._questions,
             self._granted,
-            self._requests,
+            self._wishes,
             self._consumers,
             self._acceptances,
             self._inboxes,
@@ -145,7 +152,7 @@ class EndNode(QuantumNode):
     def lose(self) -> None:
         """Lose also the requests: whoever made them loses their memory too."""
         super().lose()
-        self._requests.clear()
+        self._wishes.clear()
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what an end node listens to."""
@@ -162,8 +169,8 @@ class EndNode(QuantumNode):
     def close(self) -> None:
         """Ask for no more, and let those who wait give back what they have."""
         self._closing.set()
-        for request in self._requests.values():
-            request.enough.set()
+        for wish in self._wishes.values():
+            wish.enough.set()
 
     async def _until_closing(self, behaviour: Callable[[], Awaitable[None]]) -> None:
         async with trio.open_nursery() as nursery:
@@ -189,48 +196,76 @@ class EndNode(QuantumNode):
         if demand.contract is not None:
             promise = await self._ask(Ask(name, demand.path[-1], demand.contract))
             demand = replace(demand, path=promise.path, terms=promise.terms)
-        request = self._requests[name] = _Request(demand, promise)
+        wish = self._wishes[name] = _Wish(demand, demand.requests, promise)
         if consumer is not None:
             self._consumers[name] = consumer
-        self._reserve(name, request)
+        self._reserve(name, wish)
         try:
-            await request.answered.wait()
+            await wish.answered.wait()
         except trio.Cancelled:
-            request.unwanted = True
+            wish.unwanted = True
             raise
-        if request.refusal is not None:
-            self._forget_request(name)
-            raise CircuitRefusedError(request.refusal.node, request.refusal.reason)
+        if wish.refusal is not None:
+            self._forget(name)
+            raise CircuitRefusedError(wish.refusal.node, wish.refusal.reason)
         return name
 
     async def close_circuit(self, name: str) -> None:
         """Give a circuit back, and wait until everything of it has been given back along the whole path."""
-        request = self._requests.get(name)
-        if request is None:  # a crash has taken it
+        wish = self._wishes.get(name)
+        if wish is None:  # a crash has taken it
             return
-        request.released = True
-        circuit = self._circuits.get(epoch_name(name, request.epoch))
+        wish.released = True
+        circuit = self._circuits.get(epoch_name(name, wish.epoch))
         if circuit is None:
             self.closed(name)  # unless something is left of an earlier epoch
-        elif not request.waits and not circuit.closing:
+        elif not wish.waits and not circuit.closing:
             self.release(circuit)
-        await request.closed.wait()
-        self._forget_request(name)
+        await wish.closed.wait()
+        self._forget(name)
 
-    def _reserve(self, name: str, request: _Request) -> None:
-        demand = request.demand
+    def begin_request(self, name: str, request: Request) -> None:
+        """Have a circuit of this node's own serve a further request.
+
+        Raises ValueError if the circuit distils, which serves one. It waits while the circuit is being made anew.
+        """
+        wish = self._wishes.get(name)
+        if wish is None:
+            return  # a crash has taken it
+        if wish.demand.terms.distil:
+            raise ValueError(f"{self.name}: a circuit that distils serves one request")
+        circuit = self._circuits.get(epoch_name(name, wish.epoch))
+        if circuit is None or circuit.closing:
+            wish.requests = (*wish.requests, request)
+        else:
+            self.forward(circuit, request)
+
+    def end_request(self, name: str, number: int) -> None:
+        """End a request of a circuit of this node's own, if it has not ended."""
+        wish = self._wishes.get(name)
+        if wish is None:
+            return
+        wish.requests = tuple(request for request in wish.requests if request.number != number)
+        circuit = self._circuits.get(epoch_name(name, wish.epoch))
+        if circuit is not None and not circuit.closing and number in circuit.requests:
+            self.complete(circuit, number)
+
+    def _reserve(self, name: str, wish: _Wish) -> None:
+        demand = wish.demand
         port = self.ports.get(demand.path[1])
         decay = (0.0, 0.0) if port is None else self.storage_decay(port)
-        self.reserve(Reserve(epoch_name(name, request.epoch), demand.path, demand.terms, 0, decay))
+        circuit = epoch_name(name, wish.epoch)
+        self.reserve(Reserve(circuit, demand.path, demand.terms, wish.requests, 0, decay))
 
     def broke(self, circuit: Circuit, node: str) -> None:
         """Ask for the next epoch of a circuit that is broken; at the tail-end, wait for it."""
         self.record("broken", circuit.name, circuit.path[0], circuit.path[-1], node)
         name = circuit.demand
-        if circuit.is_head and (request := self._requests.get(name)) is not None:
-            request.waits = False
-            if request.answered.is_set():
-                self._reserve_later(name, request)
+        if circuit.is_head and (wish := self._wishes.get(name)) is not None:
+            wish.waits = False
+            wish.requests = circuit.requests.remaining
+            if wish.answered.is_set():
+                self._reserve_later(name, wish)
             else:
                 self.answered(circuit.name, Refuse(circuit.name, node, "it has begun a new life"))
         elif circuit.is_tail and node == circuit.path[0]:
@@ -238,16 +273,16 @@ class EndNode(QuantumNode):
         elif circuit.is_tail:
             self.after(_PATIENCE_NS, self._end_if_idle, name)
 
-    def _reserve_later(self, name: str, request: _Request) -> None:
-        request.backoff_ns = min(2 * request.backoff_ns, _LONGEST_BACKOFF_NS)
-        delay_ns = 1 + round(request.backoff_ns * self.random("rest").uniform())
-        self.after(delay_ns, self._begin_epoch, name, request)
+    def _reserve_later(self, name: str, wish: _Wish) -> None:
+        wish.backoff_ns = min(2 * wish.backoff_ns, _LONGEST_BACKOFF_NS)
+        delay_ns = 1 + round(wish.backoff_ns * self.random("rest").uniform())
+        self.after(delay_ns, self._begin_epoch, name, wish)
 
-    def _begin_epoch(self, name: str, request: _Request) -> None:
-        if not request.released and self._requests.get(name) is request:
-            request.epoch += 1
-            request.waits = True
-            self._reserve(name, request)
+    def _begin_epoch(self, name: str, wish: _Wish) -> None:
+        if not wish.released and self._wishes.get(name) is wish:
+            wish.epoch += 1
+            wish.waits = True
+            self._reserve(name, wish)
 
     def _end_if_idle(self, name: str) -> None:
         if not any(circuit.demand == name and not circuit.broken for circuit in self._circuits.values()):
@@ -276,7 +311,7 @@ class EndNode(QuantumNode):
                 contract = demand.contract
                 limit_ns = contract.duration_ns if contract is not None else 0
                 with trio.move_on_after(limit_ns * 1e-9 if limit_ns else float("inf")):
-                    await self._requests[name].enough.wait()
+                    await self._wishes[name].enough.wait()
                 await self.close_circuit(name)
                 if limit_ns and not demand.pairs:
                     return
@@ -292,44 +327,44 @@ class EndNode(QuantumNode):
     def answered(self, circuit: str, refusal: Refuse | None) -> None:
         """Take the answer to a request for a circuit, or for its next epoch."""
         name = demand_of(circuit)
-        request = self._requests[name]
-        request.waits = False
+        wish = self._wishes[name]
+        wish.waits = False
         if refusal is not None:
             self.record("refused", circuit, refusal.node, refusal.reason)
-        if request.answered.is_set():
-            self._epoch_answered(circuit, request, granted=refusal is None)
+        if wish.answered.is_set():
+            self._epoch_answered(circuit, wish, granted=refusal is None)
             return
-        request.refusal = refusal
-        request.answered.set()
+        wish.refusal = refusal
+        wish.answered.set()
         if refusal is not None:
-            if request.unwanted:
-                self._forget_request(name)
-        elif request.unwanted:
+            if wish.unwanted:
+                self._forget(name)
+        elif wish.unwanted:
             self.release(self._circuits[circuit])
 
-    def _epoch_answered(self, circuit: str, request: _Request, *, granted: bool) -> None:
+    def _epoch_answered(self, circuit: str, wish: _Wish, *, granted: bool) -> None:
         if granted:
-            request.backoff_ns = _BACKOFF_NS
-            if request.released:
+            wish.backoff_ns = _BACKOFF_NS
+            if wish.released:
                 self.release(self._circuits[circuit])
-        elif request.released:
+        elif wish.released:
             self.closed(circuit)
         else:
-            self._reserve_later(demand_of(circuit), request)
+            self._reserve_later(demand_of(circuit), wish)
 
     def closed(self, circuit: str) -> None:
         """Take the news that a circuit is gone; its demand has ended when nothing is left of any epoch."""
         name = demand_of(circuit)
-        request = self._requests.get(name)
-        if request is None or any(circuit.demand == name for circuit in self._circuits.values()):
+        wish = self._wishes.get(name)
+        if wish is None or any(circuit.demand == name for circuit in self._circuits.values()):
             return
-        if request.unwanted:
-            self._forget_request(name)
-        elif request.released:
-            request.closed.set()
+        if wish.unwanted:
+            self._forget(name)
+        elif wish.released:
+            wish.closed.set()
 
-    def _forget_request(self, name: str) -> None:
-        del self._requests[name]
+    def _forget(self, name: str) -> None:
+        del self._wishes[name]
         self._consumers.pop(name, None)
         if self._granted.pop(name, None) is not None:
             self.record("ended", name)
@@ -427,31 +462,135 @@ class EndNode(QuantumNode):
         """Return what the nearest hub has given to a circuit."""
         return circuit.terms.shares[0 if circuit.is_head else 1]
 
-    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
-        """Take an end-to-end pair: record it, and hand it to the consumer."""
+    def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
+        """Use a half at once if its request wants that; else hold it until it is confirmed."""
+        asked = wanted = None
+        if not circuit.terms.distil:
+            asked = circuit.requests.assign() if circuit.is_head else None
+            wanted = asked if circuit.is_head else circuit.requests.common
+        if wanted is not None and half.qubit is not None:
+            if wanted.delivery == "measure":
+                self.after(self.physics.readout_ns, self._measure_at_once, circuit, half, asked, wanted.basis)
+                return
+            if wanted.delivery == "early":
+                self._hand_over(circuit, half)
+        assert isinstance(circuit.role, EndRole)
+        circuit.role.pair(half, asked)
+
+    def _measure_at_once(self, circuit: Circuit, half: Half, asked: Request | None, basis: int) -> None:
+        assert isinstance(circuit.role, EndRole)
+        basis = self._measure(half, basis)
+        if circuit.broken:
+            self.forget(half)
+        else:
+            circuit.role.pair(half, asked, basis)
+        self.refill(circuit)
+        self._finish_release(circuit)
+
+    def _measure(self, half: Half, basis: int) -> int:
+        """Measure a half, in a random basis if it is 0; return the basis."""
+        qubit, random = half.qubit, self.random("measure")
+        assert qubit is not None
+        contrast = self.settle(half)
+        x, y, z = multiplied(half.contrasts, self.storage_contrasts(half))
+        half.contrasts = x * contrast, y * contrast, z
+        basis = basis or 1 + random.below(3)
+        u = (random.uniform(), random.uniform())
+        outcome = self._device.measure(qubit.id, self.now_ns, u=u, direction=AXES[basis], readout=self.physics.readout)
+        half.qubit = None
+        self.memory.free(qubit)
+        if outcome is not None:
+            self._outcomes[half.pair] = basis, outcome
+        return basis
+
+    def _hand_over(self, circuit: Circuit, half: Half) -> None:
+        consumer = self._consumers.get(circuit.demand)
+        if consumer is not None and not circuit.closing and half.qubit is not None:
+            self.settle(half)
+            early = self._early[half.pair] = EarlyPair(half.qubit, self.now_ns - half.emitted_ns)
+            consumer.put_early(early)
+
+    def forget(self, half: Half) -> None:
+        """Give up a half, and what was measured of it; a qubit that was handed over belongs to the program."""
+        self._outcomes.pop(half.pair, None)
+        early = self._early.pop(half.pair, None)
+        if early is None:
+            super().forget(half)
+        else:
+            early.resolve(None)
+
+    def deliver(self, circuit: Circuit, half: Half, track: Track, request: Request | None) -> None:
+        """Take an end-to-end pair; measure it if that is wanted and has not been done."""
+        if request is not None and request.delivery == "measure" and half.qubit is not None:
+            self.after(self.physics.readout_ns, self._measure_late, circuit, half, track, request)
+        else:
+            self._deliver(circuit, half, track, request)
+
+    def _measure_late(self, circuit: Circuit, half: Half, track: Track, request: Request) -> None:
+        self._measure(half, request.basis)
+        self._deliver(circuit, half, track, request)
+        self._finish_release(circuit)
+
+    def _deliver(self, circuit: Circuit, half: Half, track: Track, request: Request | None) -> None:
+        """Record an end-to-end pair, and hand it to the consumer."""
         far, bell = track.origin, track.bell
         name = (half.pair, far) if circuit.is_head else (far, half.pair)
         waited_ns = self.now_ns - circuit.waiting_since_ns
         circuit.waiting_since_ns = self.now_ns
         fidelity = self._estimate(circuit, half, track)
         age_ns = self.now_ns - half.emitted_ns
-        evidence = self.evidence(half)
+        early = self._early.pop(half.pair, None)
+        evidence = self._evidence(half)
         end = 0 if circuit.is_head else 1
         self.record("pair", circuit.path[0], circuit.path[-1], end, *name, bell, waited_ns, age_ns, *evidence)
-        consumer = None if circuit.closing else self._consumers.get(circuit.demand)
+        state = bell if request is None or request.state < 0 else request.state
+        basis, outcome = self._outcomes.pop(half.pair, (0, 0))
+        if basis and circuit.is_head:
+            outcome ^= parity(bell, basis) ^ parity(state, basis)
+        pair = Pair(
+            name,
+            BellState(state),
+            age_ns,
+            half.qubit,
+            basis,
+            outcome,
+            fidelity,
+            waited_ns,
+            request=request.number if request else 0,
+            history=track.history[:: -1 if circuit.is_head else 1],
+        )
+        if early is not None:
+            early.resolve(pair)
+        elif circuit.is_head and state != bell and half.qubit is not None:
+            self.after(self.physics.one_qubit_ns, self._turn, circuit, pair, BellState(bell ^ state))
+        else:
+            self._put(circuit, pair)
+        self._count(circuit, request)
+
+    def _turn(self, circuit: Circuit, pair: Pair, pauli: BellState) -> None:
+        """Turn a pair into the Bell state that was asked for."""
+        assert pair.qubit is not None
+        self._device.frame(pair.qubit.id, pauli, self.now_ns)
+        self._put(circuit, pair)
+        self._finish_release(circuit)
+
+    def _put(self, circuit: Circuit, pair: Pair) -> None:
+        consumer = None if circuit.closing or not pair.request else self._consumers.get(circuit.demand)
         if consumer is not None:
-            basis, outcome = (-evidence[0], evidence[1]) if half.qubit is None else (0, 0)
-            consumer.put(
-                Pair(name, BellState(bell), age_ns, half.qubit, basis, outcome, fidelity=fidelity, waited_ns=waited_ns)
-            )
-        elif half.qubit is not None:
-            self.memory.free(half.qubit)
+            consumer.put(pair)
+        elif pair.qubit is not None:
+            self.memory.free(pair.qubit)
         self.refill(circuit)
-        request = self._requests.get(circuit.demand)
-        if request is not None:
-            request.delivered += 1
-            if request.delivered == request.demand.pairs:
-                request.enough.set()
+
+    def _count(self, circuit: Circuit, request: Request | None) -> None:
+        """Count a delivered pair; end a request, or a demand, that has all its pairs."""
+        if circuit.is_head and request is not None and circuit.requests.delivered(request):
+            self.complete(circuit, request.number)
+        wish = self._wishes.get(circuit.demand)
+        if wish is not None:
+            wish.delivered += 1
+            if wish.delivered == wish.demand.pairs:
+                wish.enough.set()
 
     def _estimate(self, circuit: Circuit, half: Half, track: Track) -> float:
         """Return a pair's fidelity, by what all nodes on its way know of their links, memories and measurements."""
@@ -462,6 +601,8 @@ class EndNode(QuantumNode):
     def stored_contrasts(self, circuit: Circuit, half: Half, track: Track) -> Contrasts:
         """Return what storage at both ends until now has left of a pair's contrasts, by what they know of it."""
         transverse, longitudinal = circuit.decay[1 if circuit.is_head else 0]
+        if track.measured:  # which has ended the storage there, and is in what the Track says
+            return self.storage_contrasts(half)
         stored_s = (self.now_ns - track.emitted_ns) * 1e-9
         c, e = math.exp(-stored_s * transverse), math.exp(-stored_s * longitudinal)
         return multiplied(self.storage_contrasts(half), (c, c, e))
@@ -474,10 +615,16 @@ class EndNode(QuantumNode):
             self.refill(circuit)
             self._finish_release(circuit)
 
-    def evidence(self, half: Half) -> tuple[int, int]:
-        """Return what the record says of this half: the position and generation of its qubit."""
-        assert half.qubit is not None
-        return half.qubit.id[1:]
+    def _evidence(self, half: Half) -> tuple[int, int]:
+        """Return what the record says of this half.
+
+        That is the position and generation of its qubit, or the negative basis (1 X, 2 Y, 3 Z; 0: the detector gave no
+        answer, or a program has used the qubit already) and the outcome.
+        """
+        if half.qubit is not None and self.memory.holds(half.qubit):
+            return half.qubit.id[1:]
+        basis, outcome = self._outcomes.get(half.pair, (0, 0))
+        return -basis, outcome
 
     # -- classical messages of programs ----------------------------------------------------------------------------
 

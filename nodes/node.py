@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from emulator import (
     Bank,
     Envelope,
@@ -19,16 +21,21 @@ from .circuits import (
     EAST,
     WEST,
     Broken,
+    Complete,
     Confirm,
     Distil,
     Distilled,
     EndRole,
     Expire,
     Extended,
+    Forward,
     Refuse,
     Release,
     Released,
+    Request,
+    Requests,
     Reserve,
+    SwapNote,
     SwapOrder,
     SwapRole,
     Track,
@@ -78,6 +85,8 @@ class QuantumNode(PortNode):
             Release: self.on_release,
             Released: self.on_released,
             Broken: self.on_broken,
+            Forward: self.on_forward,
+            Complete: self.on_complete,
             Track: self.on_word,
             Expire: self.on_word,
             Extended: self.on_extended,
@@ -187,7 +196,9 @@ class QuantumNode(PortNode):
             self._refuse(message.circuit, self.name, reason, west)
             return
         order = SwapOrder(len(path), message.terms.nested)
-        circuit = Circuit(message.circuit, path, index, message.terms, order, ports, [message.decay, (0.0, 0.0)])
+        decay = [message.decay, (0.0, 0.0)]
+        requests = Requests(message.requests)
+        circuit = Circuit(message.circuit, path, index, message.terms, order, ports, decay, requests)
         self.set_aside(circuit)
         self._circuits[circuit.name] = circuit
         if east is None:
@@ -195,7 +206,7 @@ class QuantumNode(PortNode):
             self._confirm(circuit, start_ns, self.storage_decay(self.ports[path[index - 1]]))
         else:
             latency_ns = message.latency_ns + self.latency_ns_to(east)
-            self.send(east, Reserve(circuit.name, path, message.terms, latency_ns, message.decay))
+            self.send(east, msgspec.structs.replace(message, latency_ns=latency_ns))
 
     def set_aside(self, circuit: Circuit) -> None:
         """Set aside what a circuit needs at this node."""
@@ -272,7 +283,7 @@ class QuantumNode(PortNode):
         circuit.waiting_since_ns = self.now_ns
         actions = _Actions(self, circuit)
         if circuit.is_head or circuit.is_tail:
-            circuit.role = EndRole(circuit.name, EAST if circuit.is_head else WEST, actions)
+            circuit.role = EndRole(circuit.name, EAST if circuit.is_head else WEST, actions, circuit.requests)
         elif circuit.ports != (None, None):
             circuit.role = SwapRole(circuit.name, circuit.index, circuit.order, actions)
         circuit.links = tuple(
@@ -291,7 +302,7 @@ class QuantumNode(PortNode):
 
     def refill(self, circuit: Circuit) -> None:
         """Offer all spare memory of an active circuit to its links."""
-        if circuit.role is None or circuit.closing:
+        if circuit.role is None or circuit.closing or not circuit.requests:
             return
         for port, owner, share in circuit.links:
             if self.memory.spare(port.bank, owner):
@@ -300,6 +311,42 @@ class QuantumNode(PortNode):
     def share(self, circuit: Circuit, side: int) -> float:
         """Return the share of the heralding station's time that a circuit has been given, on one side of this node."""
         return 0.0
+
+    def on_forward(self, message: Forward, envelope: Envelope) -> None:
+        """Begin to serve a request."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is not None and not circuit.closing:
+            self.forward(circuit, message.request)
+
+    def forward(self, circuit: Circuit, request: Request) -> None:
+        """Begin to serve a request, here and further on."""
+        circuit.requests.begin(request)
+        east = circuit.peers[EAST]
+        if east is not None:
+            self.send(east, Forward(circuit.name, request))
+        if isinstance(circuit.role, SwapRole):
+            circuit.role.resume()
+        self.refill(circuit)
+
+    def on_complete(self, message: Complete, envelope: Envelope) -> None:
+        """End a request."""
+        circuit = self._circuits.get(message.circuit)
+        if circuit is not None and not circuit.closing:
+            self.complete(circuit, message.number)
+
+    def complete(self, circuit: Circuit, number: int) -> None:
+        """End a request, here and further on; without requests, let the links of the circuit rest."""
+        circuit.requests.end(number)
+        east = circuit.peers[EAST]
+        if east is not None:
+            self.send(east, Complete(circuit.name, number))
+        if circuit.requests:
+            return
+        if isinstance(circuit.role, SwapRole):
+            circuit.role.rest()
+        for port in circuit.ports:
+            if port is not None:
+                port.withdraw(circuit.name, self.send)
 
     def on_release(self, message: Release, envelope: Envelope) -> None:
         """Tear a circuit down here and further on."""
@@ -438,7 +485,7 @@ class QuantumNode(PortNode):
         assert onward is not None
         self.send(onward, message)
 
-    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
+    def deliver(self, circuit: Circuit, half: Half, track: Track, request: Request | None) -> None:
         """Take an end-to-end pair, at an end; nodes that may not be ends refuse to be reserved as one."""
         raise TypeError(f"{self.name} is no end node")
 
@@ -488,7 +535,12 @@ class QuantumNode(PortNode):
         assert isinstance(circuit.role, SwapRole)
         x, y, z = self._swap_contrasts
         left = (a[0] * b[0] * x * contrast, a[1] * b[1] * y * contrast, a[2] * b[2] * z)
-        circuit.role.swapped(west, east, None if outcome is None else int(outcome), left)
+        note = None
+        if circuit.terms.trace and outcome is not None:
+            ages_ns = (self.now_ns - west.emitted_ns, self.now_ns - east.emitted_ns)
+            fidelities = ((1 + sum(west.contrasts)) / 4, (1 + sum(east.contrasts)) / 4)
+            note = SwapNote(self.name, self.now_ns, west.pair, east.pair, int(outcome), ages_ns, fidelities)
+        circuit.role.swapped(west, east, None if outcome is None else int(outcome), left, note)
         self.refill(circuit)
         self._finish_release(circuit)
 
@@ -514,8 +566,8 @@ class _Actions:
     def swap(self, west: Half, east: Half) -> None:
         self._node.begin_swap(self._circuit, west, east)
 
-    def deliver(self, half: Half, track: Track) -> None:
-        self._node.deliver(self._circuit, half, track)
+    def deliver(self, half: Half, track: Track, request: Request | None) -> None:
+        self._node.deliver(self._circuit, half, track, request)
 
     def free(self, half: Half) -> None:
         self._node.forget(half)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from emulator import Half, PairId, Port
+from emulator import Half, Port
 
 from .circuit import Circuit
-from .circuits import Track
+from .delivery import AXES
 from .end import EndNode
-
-_BASES = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
 
 
 class PhotonicClient(EndNode):
@@ -19,11 +17,6 @@ class PhotonicClient(EndNode):
     """
 
     stores = False
-
-    def begin(self) -> None:
-        """Start a life without outcomes."""
-        super().begin()
-        self._outcomes: dict[PairId, tuple[int, int]] = {}
 
     def storage_decay(self, port: Port) -> tuple[float, float]:
         """Return that nothing is stored here."""
@@ -39,7 +32,7 @@ class PhotonicClient(EndNode):
             qubit.id,
             half.emitted_ns,
             u=(random.uniform(), random.uniform()),
-            direction=_BASES[basis],
+            direction=AXES[basis],
             readout=self.physics.readout,
         )
         self.memory.free(qubit)
@@ -47,18 +40,3 @@ class PhotonicClient(EndNode):
             self._outcomes[half.pair] = (basis, outcome)
         super().take_half(circuit, port, half)
         self.refill(circuit)
-
-    def deliver(self, circuit: Circuit, half: Half, track: Track) -> None:
-        """Take an end-to-end pair, of which the outcome is known already."""
-        super().deliver(circuit, half, track)
-        self._outcomes.pop(half.pair, None)
-
-    def forget(self, half: Half) -> None:
-        """Give up a half, and its outcome."""
-        super().forget(half)
-        self._outcomes.pop(half.pair, None)
-
-    def evidence(self, half: Half) -> tuple[int, int]:
-        """Return the negative basis (1 X, 2 Y, 3 Z; 0: the detector gave no answer) and the outcome."""
-        basis, outcome = self._outcomes.get(half.pair, (0, 0))
-        return -basis, outcome

@@ -137,7 +137,7 @@ class PortNode(Actor, ABC):
 
         Returns the contrast that they have left. stays: it is stored on thereafter.
         """
-        if not self._disturbed:
+        if not self._disturbed or half.pair not in self._marks:
             return 1.0
         attempts = self._attempts()
         disturbed = attempts - self._marks.pop(half.pair)

@@ -28,13 +28,13 @@ from typing import Final, TypeAlias
 
 import trio
 
-from emulator import Gate, Qubit, RandomStream
+from emulator import BellState, Gate, Qubit, RandomStream
 from emulator.time import Place
 
-from .circuits import Terms
+from .circuits import RANDOM_BASIS, Delivery, Request, Terms
 from .control.messages import Contract
 from .datagram import Datagram
-from .delivery import CircuitClosedError, CircuitRefusedError, Pair
+from .delivery import CircuitClosedError, CircuitRefusedError, EarlyPair, Pair
 from .end import Demand, EndNode
 from .processing import Z_AXIS, ProcessingNode
 
@@ -46,58 +46,142 @@ class Limits:
     fidelity: float = 0.0
     age_ns: float = math.inf
     wait_ns: float = math.inf
+    deadline_ns: float = math.inf
 
-    def broken(self, pair: Pair) -> tuple[str, ...]:
+    def broken(self, pair: Pair, now_ns: int) -> tuple[str, ...]:
         """Return which of them a pair does not keep."""
         checks = (
             ("fidelity", pair.fidelity < self.fidelity),
             ("age", pair.age_ns > self.age_ns),
             ("wait", pair.waited_ns > self.wait_ns),
+            ("deadline", now_ns > self.deadline_ns),
         )
         return tuple(name for name, too_much in checks if too_much)
 
 
 NO_LIMITS: Final = Limits()
+_BASES: Final = {"": RANDOM_BASIS, "X": 1, "Y": 2, "Z": 3}
 
 
-class CircuitEnd:
-    """A program's end of a circuit: `await circuit.pair()` gives its pairs in the order in which they came."""
+class PairQueue:
+    """The pairs of a circuit, or of one of its requests, for a program: in the order in which they came."""
 
-    def __init__(self, node: EndNode, held: set[Qubit], limits: Limits = NO_LIMITS) -> None:
+    def __init__(self, node: EndNode, held: set[Qubit], taken: set[Qubit]) -> None:
         self._node = node
-        self._limits = limits
         self._held = held
+        self._taken = taken
         self._pairs: deque[Pair] = deque()
-        self._taken: set[Qubit] = set()
+        self._early: deque[EarlyPair] = deque()
         self._place = Place()
+        self._early_place = Place()
         self._ended = False
 
     async def pair(self) -> Pair:
         """Wait for the next pair. Raises CircuitClosedError once the circuit is being torn down."""
         while not self._pairs:
-            if self._ended:
-                raise CircuitClosedError(f"{self._node.name}: the circuit is closed")
+            self._check()
             await self._place.park()
         pair = self._pairs.popleft()
         if pair.qubit is not None:
-            self._held.add(pair.qubit)
-            self._taken.add(pair.qubit)
+            self._hold(pair.qubit)
+        return pair
+
+    async def early_pair(self) -> EarlyPair:
+        """Wait for the next qubit of a request that wants it before its pair is confirmed.
+
+        Raises CircuitClosedError once the circuit is being torn down.
+        """
+        while not self._early:
+            self._check()
+            await self._early_place.park()
+        pair = self._early.popleft()
+        self._hold(pair.qubit)
         return pair
 
     def put(self, pair: Pair) -> None:
-        """Take a pair from the node, and note what it does not keep of what was asked."""
-        broken = self._limits.broken(pair)
-        self._pairs.append(replace(pair, broken=broken) if broken else pair)
+        """Take a pair from the node."""
+        self._pairs.append(pair)
         self._place.wake()
+
+    def put_early(self, pair: EarlyPair) -> None:
+        """Take a qubit from the node, before its pair is confirmed."""
+        self._early.append(pair)
+        self._early_place.wake()
 
     def end(self) -> None:
         """Give back the pairs that nobody has asked for."""
         self._ended = True
-        for pair in self._pairs:
-            if pair.qubit is not None and self._node.memory.holds(pair.qubit):  # else a crash has freed it
-                self._node.give_back(pair.qubit)
+        qubits = [pair.qubit for pair in self._pairs] + [pair.qubit for pair in self._early]
+        for qubit in qubits:
+            if qubit is not None and self._node.memory.holds(qubit):  # else a crash has freed it
+                self._node.give_back(qubit)
         self._pairs.clear()
+        self._early.clear()
         self._place.wake()
+        self._early_place.wake()
+
+    def _check(self) -> None:
+        if self._ended:
+            raise CircuitClosedError(f"{self._node.name}: the circuit is closed")
+
+    def _hold(self, qubit: Qubit) -> None:
+        self._held.add(qubit)
+        self._taken.add(qubit)
+
+
+class CircuitEnd(PairQueue):
+    """A program's end of a circuit: `await circuit.pair()` gives its pairs in the order in which they came."""
+
+    def __init__(self, node: EndNode, held: set[Qubit], limits: Limits = NO_LIMITS) -> None:
+        super().__init__(node, held, set())
+        self._limits = limits
+        self._name = ""
+        self._requests: dict[int, PairQueue] = {}
+        self._last = 1
+
+    def opened(self, name: str) -> None:
+        """Learn the circuit's name, at its head-end."""
+        self._name = name
+
+    @asynccontextmanager
+    async def request(
+        self, *, pairs: int = 0, delivery: Delivery = "keep", basis: str = "", state: BellState | None = None
+    ) -> AsyncIterator[PairQueue]:
+        """Ask for pairs for the length of the block, besides what else the circuit serves; at its head-end only.
+
+        For the options see `ProgramNode.circuit`. Raises ValueError at the tail-end, and if the circuit distils.
+        """
+        self._last += 1
+        request = _request(self._last, pairs, delivery, basis, state)
+        if not self._name:
+            raise ValueError(f"{self._node.name}: requests are made at the head-end of a circuit")
+        queue = self._requests[request.number] = PairQueue(self._node, self._held, self._taken)
+        self._node.begin_request(self._name, request)
+        try:
+            yield queue
+        finally:
+            self._node.end_request(self._name, request.number)
+            del self._requests[request.number]
+            queue.end()
+
+    def put(self, pair: Pair) -> None:
+        """Take a pair from the node, and note what it does not keep of what was asked."""
+        broken = self._limits.broken(pair, self._node.now_ns)
+        pair = replace(pair, broken=broken) if broken else pair
+        queue = self._requests.get(pair.request)
+        if queue is not None:
+            queue.put(pair)
+        elif self._name and pair.request > 1:  # of a request that has ended
+            if pair.qubit is not None:
+                self._node.give_back(pair.qubit)
+        else:
+            super().put(pair)
+
+    def end(self) -> None:
+        """Give back the pairs that nobody has asked for."""
+        super().end()
+        for queue in self._requests.values():
+            queue.end()
 
     def abandon(self) -> int:
         """End, and give back the qubits of this circuit that the program still holds; return how many."""
@@ -171,6 +255,12 @@ class ProgramNode:
         distil: str = "",
         rounds: int = 1,
         may_distil: bool = False,
+        delivery: Delivery | None = "keep",
+        basis: str = "",
+        state: BellState | None = None,
+        pairs: int = 0,
+        deadline_s: float = math.inf,
+        trace: bool = False,
     ) -> AsyncIterator[CircuitEnd]:
         """Reserve a circuit to another end node for the length of the block.
 
@@ -182,17 +272,31 @@ class ProgramNode:
         that takes more lanes than rounds and pairs held together); may_distil: the controller may decide to, if the
         fidelity needs it.
 
+        delivery: "keep" the qubits; "measure" them at both ends as soon as they are there, in a `basis` ("X", "Y", "Z",
+        or "": each end draws one for each pair), which frees the memory; "early": hand them over before it is known
+        what they are entangled with (`early_pair`); None: nothing, until a request is made (`CircuitEnd.request`).
+        state: the Bell state that all pairs are turned into (None: as they come); pairs: how many (0: any number);
+        deadline_s: the emulated time after which pairs are late; trace: pairs bring along what was done to them on
+        their way.
+
         Raises CircuitRefusedError with its code, also if there is no path, or no controller that could promise
         something. Qubits of its pairs that are still held at the end of the block are taken back.
         """
-        terms = Terms(lanes, nested, round(cutoff_s * 1e9), distil=distil, rounds=rounds)
+        terms = Terms(lanes, nested, round(cutoff_s * 1e9), distil=distil, rounds=rounds, trace=trace)
+        requests = () if delivery is None else (_request(1, pairs, delivery, basis, state),)
+        if (distil or may_distil) and delivery not in ("keep", "measure"):
+            raise ValueError(f"{self.name}: distilled pairs are kept or measured, there is no {delivery!r} of them")
+        if self.now_ns >= deadline_s * 1e9:
+            raise CircuitRefusedError(self.name, f"{deadline_s:g} s are over already", "NOTIME")
         contract = Contract(rate, fidelity, 0, round(patience_s * 1e9), priority, may_distil, terms)
         controlled = bool(self._node.controller)
         if contract.promises and not controlled:
             raise CircuitRefusedError(self.name, "there is no controller to promise a rate or a fidelity", "UNSUPP")
-        demand = Demand(self._path(to), terms, contract=contract if controlled else None)
-        end = CircuitEnd(self._node, self._held, Limits(fidelity, max_age_s * 1e9, max_wait_s * 1e9))
+        demand = Demand(self._path(to), terms, contract=contract if controlled else None, requests=requests)
+        limits = Limits(fidelity, max_age_s * 1e9, max_wait_s * 1e9, deadline_s * 1e9)
+        end = CircuitEnd(self._node, self._held, limits)
         name = await self._node.open_circuit(demand, end)
+        end.opened(name)
         try:
             yield end
         finally:
@@ -279,6 +383,19 @@ class ProgramNode:
         left = end.abandon()
         if left:
             self._node.record("reclaimed", left)
+
+
+def _request(number: int, pairs: int, delivery: Delivery, basis: str, state: BellState | None) -> Request:
+    """Return a request; raises ValueError if it makes no sense."""
+    if delivery not in ("keep", "measure", "early"):
+        raise ValueError(f"delivery = {delivery!r} must be 'keep', 'measure' or 'early'")
+    if basis not in _BASES or (basis and delivery != "measure"):
+        raise ValueError(f"basis = {basis!r} must be 'X', 'Y' or 'Z', and is for delivery = 'measure' only")
+    if state is not None and delivery == "early":
+        raise ValueError("a pair that is handed over early stays as it comes: state must be None")
+    if pairs < 0:
+        raise ValueError(f"pairs = {pairs} must not be negative")
+    return Request(number, pairs, delivery, _BASES[basis], -1 if state is None else int(state))
 
 
 # A program: what it returns is ignored.

@@ -4,26 +4,33 @@ from .distilling import Distil, DistilActions, DistilHead, Distilled, DistilRole
 from .end import EndActions, EndRole
 from .messages import (
     Broken,
+    Complete,
     Confirm,
     Expire,
     Extended,
+    Forward,
     Refuse,
     Release,
     Released,
     Reserve,
+    SwapNote,
     Terms,
     Track,
     demand_of,
     epoch_name,
 )
 from .order import SwapOrder
+from .requests import RANDOM_BASIS, Delivery, Request, Requests
 from .swapping import EAST, WEST, SwapActions, SwapRole
 
 __all__ = [
     "EAST",
+    "RANDOM_BASIS",
     "WEST",
     "Broken",
+    "Complete",
     "Confirm",
+    "Delivery",
     "Distil",
     "DistilActions",
     "DistilHead",
@@ -34,14 +41,18 @@ __all__ = [
     "EndRole",
     "Expire",
     "Extended",
+    "Forward",
     "Held",
     "Meeting",
     "Reading",
     "Refuse",
     "Release",
     "Released",
+    "Request",
+    "Requests",
     "Reserve",
     "SwapActions",
+    "SwapNote",
     "SwapOrder",
     "SwapRole",
     "Terms",

@@ -15,6 +15,8 @@ import msgspec
 
 from emulator import Contrasts, Message, PairId
 
+from .requests import Request
+
 
 class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a circuit is to be like, the same at all its nodes.
@@ -23,7 +25,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     discard what waited longer at an intermediate node (0: never); min_fidelity: of a fresh pair of each link (0: as the
     hardware is set); shares: which part of a heralding station's time is set aside for it at the hub of the head-end
     and at that of the tail-end (0: what is left over); distil: how pairs are distilled ("": not at all), in how many
-    rounds.
+    rounds; trace: pairs bring along what was done to them on their way.
     """
 
     lanes: int = 1
@@ -33,6 +35,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shares: tuple[float, float] = (0.0, 0.0)
     distil: str = ""
     rounds: int = 1
+    trace: bool = False
 
 
 def epoch_name(demand: str, epoch: int) -> str:
@@ -56,13 +59,14 @@ def demand_of(circuit: str) -> str:
 class Reserve(Message, frozen=True, tag="reserve"):
     """Set memory aside on each link of a path of node names.
 
-    latency_ns: what the message has gathered so far on its way; decay: per second, of the contrasts of a qubit that is
-    stored at the head-end (X and Y, Z).
+    requests: what it is to serve from the beginning; latency_ns: what the message has gathered so far on its way;
+    decay: per second, of the contrasts of a qubit that is stored at the head-end (X and Y, Z).
     """
 
     circuit: str
     path: tuple[str, ...]
     terms: Terms
+    requests: tuple[Request, ...]
     latency_ns: int
     decay: tuple[float, float]
 
@@ -95,6 +99,20 @@ class Released(Message, frozen=True, tag="released"):
     circuit: str
 
 
+class Forward(Message, frozen=True, tag="forward"):
+    """Head-end to tail-end: begin to serve a request."""
+
+    circuit: str
+    request: Request
+
+
+class Complete(Message, frozen=True, tag="complete"):
+    """Head-end to tail-end: a request has all its pairs, or wants no more. Without requests, links rest."""
+
+    circuit: str
+    number: int
+
+
 class Broken(Message, frozen=True, tag="broken"):
     """A circuit is no more: `node` on its path, a node or a heralding station, has lost its memory."""
 
@@ -102,12 +120,30 @@ class Broken(Message, frozen=True, tag="broken"):
     node: str
 
 
+class SwapNote(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a node did to two pairs that it swapped: when, their names, and the outcome.
+
+    ages_ns: how long it had stored their halves, west and east; fidelities: of the links' pairs when they were fresh,
+    by what the stations say of their links.
+    """
+
+    node: str
+    time_ns: int
+    west: PairId
+    east: PairId
+    outcome: int
+    ages_ns: tuple[int, int]
+    fidelities: tuple[float, float]
+
+
 class Track(Message, frozen=True, tag="track"):
     """Follow a chain of swapped pairs from the end that holds `origin`.
 
     link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far;
     emitted_ns: when the photon of the origin's half left; contrasts: what is left of the pair's, but for the storage at
-    both ends, by what each node on the way knows of its links, its memory and its measurement.
+    both ends, by what each node on the way knows of its links, its memory and its measurement; asked: for which request
+    it is, if the head-end sends this; measured: the basis in which the sender has measured its half already (0: it has
+    not); history: the swaps so far, if the circuit's terms ask for them.
     """
 
     circuit: str
@@ -116,6 +152,9 @@ class Track(Message, frozen=True, tag="track"):
     bell: int
     emitted_ns: int
     contrasts: Contrasts
+    asked: Request | None = None
+    measured: int = 0
+    history: tuple[SwapNote, ...] = ()
 
 
 class Expire(Message, frozen=True, tag="expire"):

@@ -29,7 +29,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from emulator import UNKNOWN, Contrasts, Half, Message, PairId, multiplied
 
-from .messages import Expire, Extended, Track
+from .messages import Expire, Extended, SwapNote, Track
 from .order import SwapOrder
 
 WEST: Final = 0  # towards the head-end
@@ -68,6 +68,7 @@ class _Way(NamedTuple):
     link: PairId
     bell: int
     contrasts: Contrasts
+    note: SwapNote | None
 
 
 class SwapRole:
@@ -78,7 +79,7 @@ class SwapRole:
         self.index = index
         self.order = order
         self.swaps = 0
-        self.stopping = self.abandoned = False
+        self.stopping = self.abandoned = self.resting = False
         self._actions = actions
         self._held: dict[PairId, _Held] = {}
         self._ready: tuple[deque[_Held], deque[_Held]] = (deque(), deque())
@@ -114,7 +115,7 @@ class SwapRole:
             self._ready[side].append(held)
         if word is not None:
             self.word(word)
-        if self.stopping and half.pair in self._held:
+        if (self.stopping or self.resting) and half.pair in self._held:
             self._end(held)
         self._match()
 
@@ -145,8 +146,18 @@ class SwapRole:
                 self._ready[held.side].append(held)
                 self._match()
 
-    def swapped(self, west: Half, east: Half, outcome: int | None, contrasts: Contrasts = UNKNOWN) -> None:
-        """Take the result of a swap; None: it failed. contrasts: what storage and measurement have left here."""
+    def swapped(
+        self,
+        west: Half,
+        east: Half,
+        outcome: int | None,
+        contrasts: Contrasts = UNKNOWN,
+        note: SwapNote | None = None,
+    ) -> None:
+        """Take the result of a swap; None: it failed.
+
+        contrasts: what storage and measurement have left here; note: what to tell the ends of it, if they want to know.
+        """
         x, y = self._held.pop(west.pair), self._held.pop(east.pair)
         if self.abandoned:
             return
@@ -161,7 +172,7 @@ class SwapRole:
         for incoming, outgoing in ((x, y), (y, x)):
             onward = outgoing.half
             product = multiplied(contrasts, onward.contrasts)
-            way = _Way(outgoing.side, onward.pair, outcome ^ onward.bell, product)
+            way = _Way(outgoing.side, onward.pair, outcome ^ onward.bell, product, note)
             if incoming.word is not None:
                 self._pass_on(incoming.word, way)
             else:
@@ -171,6 +182,16 @@ class SwapRole:
         """Discard what was emitted before a time and still waits (the cutoff)."""
         for held in [h for h in self._held.values() if h.half.emitted_ns < emitted_ns and not h.swapping]:
             self._end(held)
+
+    def rest(self) -> None:
+        """End what waits and what still comes, until `resume`: nobody asks for pairs."""
+        self.resting = True
+        for held in [h for h in self._held.values() if not h.swapping]:
+            self._end(held)
+
+    def resume(self) -> None:
+        """Take pairs again."""
+        self.resting = False
 
     def stop(self) -> None:
         """Tear down: end what waits and what still comes. All is over when nothing is pending."""
@@ -198,8 +219,10 @@ class SwapRole:
     def _pass_on(self, word: Word, way: _Way) -> None:
         if isinstance(word, Track):
             contrasts = multiplied(word.contrasts, way.contrasts)
-            word = Track(self.circuit, word.origin, way.link, word.bell ^ way.bell, word.emitted_ns, contrasts)
-            self._actions.send(way.side, word)
+            history = word.history if way.note is None else (*word.history, way.note)
+            bell = word.bell ^ way.bell
+            told = (word.emitted_ns, contrasts, word.asked, word.measured, history)
+            self._actions.send(way.side, Track(self.circuit, word.origin, way.link, bell, *told))
         else:
             self._actions.send(way.side, Expire(self.circuit, way.link))
 

@@ -16,12 +16,11 @@ from typing import Any, Final
 import msgpack
 
 from emulator import PairId, parity
-from nodes import CircuitEnd, ProgramNode
+from nodes import AXES, CircuitEnd, ProgramNode
 from scenarios.load import InputError, load
 from scenarios.report import Run
 from scenarios.run import run_programs
 
-AXES: Final = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
 NAMES: Final = {1: "x", 2: "y", 3: "z"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emulator import Half, Message, PairId, Record
-from nodes.circuits import EAST, WEST, EndRole, Expire, Extended, Release, SwapOrder, SwapRole, Track
+from nodes.circuits import EAST, WEST, EndRole, Expire, Extended, Release, Request, SwapOrder, SwapRole, Track
 from scenarios.build import World, build
 from scenarios.load import parse
 
@@ -34,7 +34,7 @@ class Notebook:
     def swap(self, west: Half, east: Half) -> None:
         self.done.append(("swap", west.pair, east.pair))
 
-    def deliver(self, mine: Half, track: Track) -> None:
+    def deliver(self, mine: Half, track: Track, request: Request | None) -> None:
         self.done.append(("deliver", mine.pair, track.origin, track.bell))
 
     def free(self, mine: Half) -> None:
@@ -73,7 +73,7 @@ class _Actions:
     def swap(self, west: Half, east: Half) -> None:
         self._chain.begin_swap(_Swap(self._node, west, east))
 
-    def deliver(self, mine: Half, track: Track) -> None:
+    def deliver(self, mine: Half, track: Track, request: Request | None) -> None:
         self._chain.end_half(self._node, mine.pair, "delivered")
         self._chain.deliveries[self._node].append(Delivery(mine.pair, track.origin, track.bell))
 

@@ -21,8 +21,8 @@ import trio
 
 from emulator import Gate, Qubit, RandomStream
 
-from .delivery import Pair
-from .programs import CircuitEnd, Program, ProgramNode, Socket
+from .delivery import EarlyPair, Pair
+from .programs import CircuitEnd, PairQueue, Program, ProgramNode, Socket
 
 T = TypeVar("T")
 
@@ -73,13 +73,13 @@ class BlockingNode:
     @contextmanager
     def circuit(self, to: str, **contract: Any) -> Iterator[BlockingCircuit]:
         """Reserve a circuit to another end node for the length of the block; see `ProgramNode.circuit`."""
-        with self._entered(self._node.circuit(to, **contract)) as circuit:
+        with self.entered(self._node.circuit(to, **contract)) as circuit:
             yield BlockingCircuit(self, circuit)
 
     @contextmanager
     def accept(self, peer: str) -> Iterator[BlockingCircuit]:
         """Wait for a circuit from a peer, and be its other end for the length of the block."""
-        with self._entered(self._node.accept(peer)) as circuit:
+        with self.entered(self._node.accept(peer)) as circuit:
             yield BlockingCircuit(self, circuit)
 
     def socket(self, peer: str, service: str = "") -> BlockingSocket:
@@ -129,7 +129,8 @@ class BlockingNode:
         return trio.from_thread.run(awaited)
 
     @contextmanager
-    def _entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    def entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """Enter a block of the asynchronous interface."""
         value = self.wait_for(manager.__aenter__)
         try:
             yield value
@@ -140,16 +141,48 @@ class BlockingNode:
             self.wait_for(manager.__aexit__, None, None, None)
 
 
-class BlockingCircuit:
-    """A blocking program's end of a circuit."""
+class BlockingQueue:
+    """The pairs of a circuit, or of one of its requests, for a blocking program."""
 
-    def __init__(self, node: BlockingNode, end: CircuitEnd) -> None:
+    def __init__(self, node: BlockingNode, queue: PairQueue) -> None:
         self._node = node
-        self._end = end
+        self._queue = queue
 
     def pair(self) -> Pair:
         """Wait for the next pair. Raises CircuitClosedError once the circuit is being torn down."""
-        return self._node.wait_for(self._end.pair)
+        return self._node.wait_for(self._queue.pair)
+
+    def early_pair(self) -> BlockingEarlyPair:
+        """Wait for the next qubit of a request that wants it before its pair is confirmed."""
+        return BlockingEarlyPair(self._node, self._node.wait_for(self._queue.early_pair))
+
+
+class BlockingEarlyPair:
+    """A qubit that was handed over before its pair was confirmed; see `EarlyPair`."""
+
+    def __init__(self, node: BlockingNode, pair: EarlyPair) -> None:
+        self._node = node
+        self._pair = pair
+        self.qubit = pair.qubit
+        self.age_ns = pair.age_ns
+
+    def confirmed(self) -> Pair:
+        """Wait for the news, and return the pair; raises PairExpiredError if it came to nothing."""
+        return self._node.wait_for(self._pair.confirmed)
+
+
+class BlockingCircuit(BlockingQueue):
+    """A blocking program's end of a circuit."""
+
+    def __init__(self, node: BlockingNode, end: CircuitEnd) -> None:
+        super().__init__(node, end)
+        self._end = end
+
+    @contextmanager
+    def request(self, **options: Any) -> Iterator[BlockingQueue]:
+        """Ask for pairs for the length of the block; see `CircuitEnd.request`."""
+        with self._node.entered(self._end.request(**options)) as queue:
+            yield BlockingQueue(self._node, queue)
 
 
 class BlockingSocket:

@@ -64,12 +64,14 @@ class Pair:
 class EarlyPair:
     """A qubit that was handed over before it is known what it is entangled with, if with anything.
 
-    qubit: this node's half, for the program to use and to free; age_ns: since its photon left this node.
+    qubit: this node's half, for the program to use and to free; age_ns: since its photon left this node; request: for
+    which request of the circuit it is (0: the other end will say).
     """
 
-    def __init__(self, qubit: Qubit, age_ns: int) -> None:
+    def __init__(self, qubit: Qubit, age_ns: int, request: int = 0) -> None:
         self.qubit = qubit
         self.age_ns = age_ns
+        self.request = request
         self._place = Place()
         self._pair: Pair | None = None
         self._over = False

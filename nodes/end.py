@@ -473,7 +473,7 @@ class EndNode(QuantumNode):
                 self.after(self.physics.readout_ns, self._measure_at_once, circuit, half, asked, wanted.basis)
                 return
             if wanted.delivery == "early":
-                self._hand_over(circuit, half)
+                self._hand_over(circuit, half, asked.number if asked else 0)
         assert isinstance(circuit.role, EndRole)
         circuit.role.pair(half, asked)
 
@@ -503,11 +503,11 @@ class EndNode(QuantumNode):
             self._outcomes[half.pair] = basis, outcome
         return basis
 
-    def _hand_over(self, circuit: Circuit, half: Half) -> None:
+    def _hand_over(self, circuit: Circuit, half: Half, request: int) -> None:
         consumer = self._consumers.get(circuit.demand)
         if consumer is not None and not circuit.closing and half.qubit is not None:
             self.settle(half)
-            early = self._early[half.pair] = EarlyPair(half.qubit, self.now_ns - half.emitted_ns)
+            early = self._early[half.pair] = EarlyPair(half.qubit, self.now_ns - half.emitted_ns, request)
             consumer.put_early(early)
 
     def forget(self, half: Half) -> None:
@@ -571,6 +571,7 @@ class EndNode(QuantumNode):
         """Turn a pair into the Bell state that was asked for."""
         assert pair.qubit is not None
         self._device.frame(pair.qubit.id, pauli, self.now_ns)
+        self.record("turned", *pair.name, int(pauli))
         self._put(circuit, pair)
         self._finish_release(circuit)
 

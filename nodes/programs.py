@@ -177,6 +177,16 @@ class CircuitEnd(PairQueue):
         else:
             super().put(pair)
 
+    def put_early(self, pair: EarlyPair) -> None:
+        """Take a qubit from the node, before its pair is confirmed."""
+        queue = self._requests.get(pair.request)
+        if queue is not None:
+            queue.put_early(pair)
+        elif self._name and pair.request > 1:
+            self._node.give_back(pair.qubit)
+        else:
+            super().put_early(pair)
+
     def end(self) -> None:
         """Give back the pairs that nobody has asked for."""
         super().end()

@@ -6,12 +6,16 @@ import json
 import math
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 from .load import InputError
+
+if TYPE_CHECKING:
+    from .report import Run
 
 app = App(
     name="qie",
@@ -233,16 +237,73 @@ def qping(
         a, b, scenario=scenario, pairs=pairs, for_s=span_s, rate=speed, seed=seed, settings=set_
     )
     data = application.as_json(a, b, tally)
+    _tell(data, json_, application.summary(data))
+    return _code(done, some=bool(tally.total))
+
+
+@app.command
+def qtrace(
+    a: str,
+    b: str,
+    *,
+    scenario: str = "berlin-frankfurt",
+    pairs: int = 20,
+    for_: Annotated[float, Parameter(name="--for")] = 60.0,
+    rate: str = "max",
+    seed: int = 0,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
+) -> int:
+    """Ask for pairs from one end node to another, and tell by which links and swaps they came.
+
+    Parameters
+    ----------
+    a
+        End node that asks.
+    b
+        End node at the other end.
+    scenario
+        Name or file; its own demands are left out.
+    pairs
+        How many pairs to follow.
+    for_
+        Seconds of emulated time at most.
+    rate
+        Emulated seconds per wall second, or max.
+    seed
+        Of all random numbers.
+    set_
+        KEY=VALUE, as for `qie run`.
+    json_
+        Write the result as JSON to this file (- for standard output).
+    """
+    speed, span_s = _rate(rate), _positive("--for", for_)
+    if pairs < 1:
+        _fail([f"--pairs {pairs}: expected at least 1"], 2)
+    from .apps import qtrace as application  # noqa: PLC0415  (keeps --help fast)
+
+    found, done = application.qtrace(
+        a, b, scenario=scenario, pairs=pairs, for_s=span_s, rate=speed, seed=seed, settings=set_
+    )
+    data = application.as_json(a, b, found)
+    _tell(data, json_, application.summary(data))
+    return _code(done, some=bool(found))
+
+
+def _tell(data: dict[str, Any], json_: str | None, lines: Iterable[str]) -> None:
     if json_ is not None:
         _write_json(json_, data)
     if json_ != "-":
-        for line in application.summary(data):
+        for line in lines:
             print(line)
+
+
+def _code(done: Run, *, some: bool) -> int:
     for violation in done.violations:
         print(f"qie: {violation}", file=sys.stderr)
     if done.outcome.interrupted:
         return 130
-    return 0 if done.good and tally.total else 1
+    return 0 if done.good and some else 1
 
 
 @app.command

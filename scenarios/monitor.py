@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emulator import Engine, History, PairId, Record, S, Snapshot, parity
 from emulator.time import LagHistogram
@@ -49,7 +49,10 @@ class RouteStatistics:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What one end says of a pair, and, if it still has its qubit, what is true of it."""
+    """What one end says of a pair, and, if it still has its qubit, what is true of it.
+
+    turned: by which Bell index the head-end has turned the pair since.
+    """
 
     route: tuple[str, str]
     time_ns: int
@@ -57,6 +60,7 @@ class _View:
     basis: int  # 0: not measured
     outcome: int
     snapshot: Snapshot | None
+    turned: int = 0
 
 
 class Monitor:
@@ -76,6 +80,7 @@ class Monitor:
         self._pending: dict[tuple[PairId, PairId], _View] = {}
         self._broke_ns: dict[tuple[str, str], int] = {}  # when a circuit between two ends broke last
         history.observe("pair", self.on_pair)
+        history.observe("turned", self.on_turned)
         history.observe("broken", self.on_broken)
         history.observe("crashes", self.on_crash)
 
@@ -84,6 +89,12 @@ class Monitor:
         """Return how many pairs one end has delivered and the other not (yet), though their circuit is whole."""
         never = -2 * S
         return sum(self._broke_ns.get(view.route, never) < view.time_ns - S for view in self._pending.values())
+
+    def on_turned(self, record: Record) -> None:
+        """Take the head-end's record of a pair that it has turned into another Bell state."""
+        head, tail, pauli = record.fields
+        if (first := self._pending.get((head, tail))) is not None:
+            self._pending[head, tail] = replace(first, turned=pauli)
 
     def on_broken(self, record: Record) -> None:
         """Take an end's record of a circuit that broke."""
@@ -124,9 +135,9 @@ class Monitor:
     def _check(self, first: _View, second: _View, pair: str) -> None:
         if first.bell != second.bell:
             self.violations.append(f"{pair}: the ends believe in Bell states {first.bell} and {second.bell}")
-        for view in (first, second):
+        for view, turned in ((first, 0), (second, first.turned)):
             told = view.snapshot.bells if view.snapshot is not None else None
-            if told is not None and told[1] != view.bell:
+            if told is not None and told[1] != view.bell ^ turned:
                 self.violations.append(f"{pair}: an end believes in Bell state {view.bell}, outcomes say {told[1]}")
 
 

@@ -44,7 +44,7 @@ class EndRole:
         self.side = side
         self.delivered = self.expired = self.unfit = 0
         self._actions = actions
-        self._requests = requests or Requests()
+        self._requests = Requests() if requests is None else requests
         self._held: dict[PairId, _Held] = {}
         self._early: dict[PairId, Track | Expire] = {}
 

@@ -257,9 +257,7 @@ class HeraldingStation(Actor):
             arms = self.arms[self._sides[envelope.sender]], self.arms[far]
             transmission = message.transmission * arms[0].transmission * arms[1].transmission
             flight_ns = message.flight_ns + arms[0].latency_ns + arms[1].latency_ns
-            self.send(
-                message.to, msgspec.structs.replace(message, transmission=transmission, flight_ns=flight_ns)
-            )
+            self.send(message.to, msgspec.structs.replace(message, transmission=transmission, flight_ns=flight_ns))
 
     def _meet_incarnation(self, side: int, incarnation: int) -> None:
         """Drop the sessions of a node's earlier life: its positions are no more."""
@@ -451,12 +449,12 @@ class HeraldingStation(Actor):
 
 
 def _lags_ns(a: Arm, b: Arm) -> tuple[int, int]:
-    """Return how long after the light the news of a detection is here, for each side: from the other, if it receives."""
+    """Return, for each side, how long after the light the news is here that the other side has detected it."""
     return (2 * b.latency_ns if b.receives else 0), (2 * a.latency_ns if a.receives else 0)
 
 
 def _herald_ns(a: Arm, b: Arm) -> tuple[int, int]:
-    """Return how long each side waits for a herald, from the detection on; without receivers, that is at the station."""
+    """Return how long each side waits for a herald from the detection on, here or at the receivers."""
     if a.receives and b.receives:
         return a.latency_ns + b.latency_ns, a.latency_ns + b.latency_ns
     if a.receives or b.receives:

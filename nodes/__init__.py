@@ -8,7 +8,8 @@ from .delivery import CircuitClosedError, CircuitRefusedError, Pair
 from .end import Demand, EndNode
 from .node import QuantumNode
 from .photonic import PhotonicClient
-from .physics import NodePhysics
+from .photons import Click, LightRefusedError, Prepared, Receiver, Reception, SentTrain
+from .physics import NodePhysics, Terminal
 from .processing import ProcessingNode
 from .programs import CircuitEnd, Program, ProgramNode, Programs, Socket
 from .repeater import Hub, Repeater
@@ -21,21 +22,28 @@ __all__ = [
     "CircuitClosedError",
     "CircuitEnd",
     "CircuitRefusedError",
+    "Click",
     "Contract",
     "Demand",
     "EndNode",
     "Hub",
+    "LightRefusedError",
     "NodePhysics",
     "Pair",
     "PhotonicClient",
+    "Prepared",
     "ProcessingNode",
     "Program",
     "ProgramNode",
     "Programs",
     "Promise",
     "QuantumNode",
+    "Receiver",
+    "Reception",
     "Repeater",
+    "SentTrain",
     "Socket",
+    "Terminal",
     "Terms",
     "blocking",
 ]

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from emulator import BellState, PairId, Qubit
 
+from .bases import Bases
+
 
 class CircuitRefusedError(RuntimeError):
     """A circuit could not be had: which node refused, and why.
@@ -50,6 +52,8 @@ class Pair:
 
 class Consumer(Protocol):
     """Whoever takes the pairs of a circuit at one of its ends."""
+
+    bases: Bases  # of X, Y and Z, in which a photonic client is to measure
 
     def put(self, pair: Pair) -> None:
         """Take a pair; its qubit has to be given back to the node some time."""

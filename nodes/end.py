@@ -18,6 +18,7 @@ from emulator import (
     Envelope,
     Half,
     Handler,
+    Light,
     Message,
     Port,
     QuantumDevice,
@@ -33,6 +34,7 @@ from .control.messages import Ask, Contract, Deny, Describe, Ended, Grant, Promi
 from .datagram import Datagram
 from .delivery import CircuitRefusedError, Consumer, Pair
 from .node import QuantumNode
+from .photons import LightPort
 from .physics import NodePhysics
 
 # The path to another end node by its name, from the map that a node was configured with; None: there is none.
@@ -108,6 +110,7 @@ class EndNode(QuantumNode):
         self.demands = list(demands)
         self.behaviours: list[Callable[[], Awaitable[None]]] = []
         self.find_path: FindPath = lambda peer: (self.name, peer) if peer in self.ports else None
+        self.light = LightPort(self, device)
         self.refusals = 0
         self._asked = 0
         self.controller = ""  # whom to ask for promises
@@ -123,6 +126,7 @@ class EndNode(QuantumNode):
     def begin(self) -> None:
         """Start a life without requests."""
         super().begin()
+        self.light.begin()
         self._asked = 0
         for table in (
             self._questions,
@@ -140,7 +144,16 @@ class EndNode(QuantumNode):
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what an end node listens to."""
-        return {**super().handlers(), Grant: self.on_grant, Deny: self.on_deny}
+        return {**super().handlers(), Grant: self.on_grant, Deny: self.on_deny, Light: self.light.on_light}
+
+    def lose(self) -> None:
+        """Lose also all light."""
+        super().lose()
+        self.light.lose()
+
+    def held(self) -> Mapping[str, int]:
+        """Return what is in use."""
+        return {**super().held(), **self.light.held()}
 
     async def run(self) -> None:
         """Ask for every demand, and behave as the programs of this node do; until the end of the run."""
@@ -153,6 +166,7 @@ class EndNode(QuantumNode):
     def close(self) -> None:
         """Ask for no more, and let those who wait give back what they have."""
         self._closing.set()
+        self.light.close()
         for request in self._requests.values():
             request.enough.set()
 

@@ -9,28 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import trio
 
-from emulator import (
-    Detector,
-    Envelope,
-    Light,
-    Message,
-    PulseTrain,
-    QuantumDevice,
-    RandomStream,
-    S,
-    Setting,
-    TrainId,
-    Vector,
-)
+from emulator import Envelope, Light, PulseTrain, QuantumDevice, RandomStream, S, Setting, TrainId, Vector
 from emulator.time import Place
 
 from .bases import AXES, UNIFORM, Bases, checked_bases
-from .physics import Terminal
+from .ports import PortNode
 
 _LONGEST_FLIGHT_NS: Final = S  # light that nobody has looked at by then is gone; it is enough for 200 000 km
 _PS: Final = 1_000
@@ -102,7 +90,7 @@ class Receiver:
             self._ends -= 1
 
     async def train(self) -> Reception:
-        """Wait for the end of the next train of pulses, and return all its clicks that were not taken one by one."""
+        """Wait for the end of the next train of pulses; return it with all clicks that were not taken one by one."""
         self._wants_ends = True
         try:
             while not self._ends:
@@ -113,7 +101,7 @@ class Receiver:
         while isinstance(item := self._queue.popleft(), Click):
             clicks.append(item)
         self._ends -= 1
-        return replace(item, clicks=tuple(click for click in clicks if click.emitted_ns >= item.emitted_ns))
+        return Reception(item.emitted_ns, item.pulses, tuple(clicks))
 
     def put(self, light: Light, detection: tuple[int, int, int]) -> None:
         """Take a detection from the node."""
@@ -134,12 +122,13 @@ class Receiver:
 class SentTrain:
     """The sender's notes of a train of pulses: how each was prepared.
 
-    emitted_ns: when its first pulse left; pulses: how many there were.
+    name: of the light; emitted_ns: when its first pulse left; pulses: how many there were.
     """
 
     def __init__(
-        self, train: PulseTrain, emitted_ns: int, prepared: Sequence[Prepared], random: RandomStream
+        self, name: TrainId, emitted_ns: int, train: PulseTrain, prepared: Sequence[Prepared], random: RandomStream
     ) -> None:
+        self.name = name
         self.emitted_ns = emitted_ns
         self.pulses = train.pulses
         self._train = train
@@ -162,31 +151,6 @@ class SentTrain:
         return found
 
 
-class Owner(Protocol):
-    """What the port needs of its node."""
-
-    name: str
-
-    @property
-    def now_ns(self) -> int:
-        """Return the emulated time."""
-
-    def send(self, to: str, message: Message) -> None:
-        """Send a message."""
-
-    def after(self, delay_ns: int, fn: Callable[..., None], *args: object) -> None:
-        """Call a function later."""
-
-    async def operate(self, duration_ns: int, fn: Callable[..., int], *args: object) -> int:
-        """Act at the end of a duration."""
-
-    async def sleep(self, delay_ns: int) -> None:
-        """Wait."""
-
-    def random(self, purpose: str = "") -> RandomStream:
-        """Return a random stream."""
-
-
 class LightPort:
     """Sends and receives the light of a node's programs.
 
@@ -194,9 +158,8 @@ class LightPort:
     its sender is missed.
     """
 
-    def __init__(self, node: Owner, device: QuantumDevice, terminal: Terminal, find_station: FindStation) -> None:
-        self.find_station = find_station
-        self.terminal = terminal
+    def __init__(self, node: PortNode, device: QuantumDevice) -> None:
+        self.find_station: FindStation = lambda peer: port.station if (port := node.ports.get(peer)) else None
         self._node = node
         self._trains = device.trains
         self._number = 0  # goes on through all lives, so that no name comes back
@@ -230,7 +193,7 @@ class LightPort:
 
     async def send_photon(self, to: str, direction: Vector) -> int:
         """Prepare a photon and send it; return when it left, in ns. Raises LightRefusedError."""
-        terminal = self.terminal
+        terminal = self._node.physics.terminal
         if not terminal.photon_probability:
             raise LightRefusedError(f"{self._node.name} has no source of single photons")
         station = self._station(to)
@@ -245,28 +208,28 @@ class LightPort:
         """Send a train of weak coherent pulses; return when the last one has left. Raises LightRefusedError."""
         period_ps = self._period_ps(clock_hz)
         station = self._station(to)
-        prepared, settings = _settings(intensities, checked_bases(bases), self.terminal.pulse_contrast)
+        prepared, settings = _settings(intensities, checked_bases(bases), self._node.physics.terminal.pulse_contrast)
         train = PulseTrain(settings, pulses, kept=True)
         async with self._source:
             emitted_ns = self._emit(to, station, train, period_ps)
+            name = (self._node.name, self._number)
             try:
                 await self._node.sleep(pulses * period_ps // _PS)
             except trio.Cancelled:
-                self.forget(train)
+                self.forget(name)
                 raise
-        return SentTrain(train, emitted_ns, prepared, self._node.random("light sent"))
+        return SentTrain(name, emitted_ns, train, prepared, self._node.random("light sent"))
 
-    def forget(self, train: PulseTrain | SentTrain) -> None:
+    def forget(self, name: TrainId) -> None:
         """Throw away the notes of a train; it flies on if it has not come yet."""
-        train = train._train if isinstance(train, SentTrain) else train  # noqa: SLF001  (the same module)
-        train.kept = False
-        if train.over:
-            for name, _ in self._sent:
-                if self._trains.get(name) is train:
-                    del self._trains[name]
+        train = self._trains.get(name)
+        if train is not None:
+            train.kept = False
+            if train.over:
+                del self._trains[name]
 
     def _period_ps(self, clock_hz: float) -> int:
-        name, fastest_ps = self._node.name, self.terminal.pulse_period_ps
+        name, fastest_ps = self._node.name, self._node.physics.terminal.pulse_period_ps
         if not fastest_ps:
             raise LightRefusedError(f"{name} has no source of weak pulses: pulse_clock_mhz of its hardware is 0")
         period_ps = round(1e12 / clock_hz) if clock_hz else fastest_ps
@@ -296,8 +259,9 @@ class LightPort:
 
     def watch(self, sender: str, receiver: Receiver) -> None:
         """Let a receiver have all clicks of a sender's light from now on. Raises LightRefusedError."""
-        if self.terminal.detector is None:
-            raise LightRefusedError(f'{self._node.name} has no detectors: its hardware has not role = "receives" or "both"')
+        if self._node.physics.terminal.detector is None:
+            message = 'the role of its hardware is not "receives" or "both"'
+            raise LightRefusedError(f"{self._node.name} has no detectors: {message}")
         if sender in self._receivers:
             raise LightRefusedError(f"{self._node.name} watches for light of {sender!r} already")
         self._station(sender)
@@ -311,7 +275,7 @@ class LightPort:
     def on_light(self, message: Light, envelope: Envelope) -> None:
         """See light come."""
         name = (message.sender, message.number)
-        train, detector = self._trains.get(name), self.terminal.detector
+        train, detector = self._trains.get(name), self._node.physics.terminal.detector
         receiver = self._receivers.get(message.sender)
         if train is None or receiver is None or detector is None:
             self._look_no_further(name)
@@ -329,7 +293,7 @@ class LightPort:
             detection = train.next_detection(u)
             last = light.pulses - 1 if detection is None else detection.pulse
             due_ns = light.emitted_ns + last * light.period_ps // _PS + light.flight_ns
-            if detection is None and light.pulses == 1:
+            if detection is None and not light.period_ps:
                 self._end(light)  # of a single photon: nobody waits for it to be over
                 return
             if due_ns > now_ns:
@@ -372,7 +336,9 @@ def _settings(
 ) -> tuple[list[Prepared], list[Setting]]:
     """Return all ways to prepare a pulse: with each intensity, in each basis, either bit."""
     if not intensities or not abs(sum(intensities.values()) - 1) <= 1e-9:
-        raise ValueError(f"intensities must map mean photon numbers to probabilities whose sum is 1, got {intensities!r}")
+        raise ValueError(
+            f"intensities must map mean photon numbers to probabilities whose sum is 1, got {intensities!r}"
+        )
     prepared, settings = [], []
     for intensity, share in intensities.items():
         for basis, (axis, weight) in enumerate(zip(AXES, bases, strict=True), start=1):

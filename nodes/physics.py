@@ -46,7 +46,7 @@ class NodePhysics:
     attempts_1_over_e: float = math.inf
     retrieval_efficiency: float = 1.0
     retrieval_decay_s: float = math.inf
-    terminal: Terminal = Terminal()  # noqa: RUF009
+    terminal: Terminal = Terminal()
 
     @property
     def gate_contrast(self) -> float:

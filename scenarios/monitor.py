@@ -70,12 +70,19 @@ class Monitor:
         self.violations: list[str] = []
         self._engine = engine
         self._pending: dict[tuple[PairId, PairId], _View] = {}
+        self._biased: set[tuple[str, str]] = set()
         history.observe("pair", self.on_pair)
+        history.observe("bases", self.on_bases)
 
     @property
     def unmatched(self) -> int:
         """Return how many pairs one end has delivered and the other not (yet)."""
         return len(self._pending)
+
+    def on_bases(self, record: Record) -> None:
+        """Take the news that a client measures in biased bases: its outcomes are no fair samples of the fidelity."""
+        a, b, _ = record.fields
+        self._biased.add((a, b))
 
     def on_pair(self, record: Record) -> None:
         """Take one end's record of a delivered pair."""
@@ -92,7 +99,7 @@ class Monitor:
         statistics.delivered += 1
         self._check(first, view, f"pair {head} - {tail} of {a} and {b}")
         fidelity = _fidelity(first, view)
-        if fidelity is not None:
+        if fidelity is not None and (a, b) not in self._biased:
             statistics.add_fidelity(fidelity)
 
     def _view(self, record: Record, bell: int, position: int, generation: int) -> _View:

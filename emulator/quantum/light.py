@@ -1,9 +1,9 @@
 """Light under way whose sender knows how it was prepared: single photons, and trains of weak coherent pulses.
 
-Theory of operation. A pulse is in one of a few settings, each with a Bloch vector and a photon-number statistics. What a
-setting does to a detector needs just one function, the probability G(x) that none of its photons is seen if each is seen
-with probability x: exp(-m x) for a coherent pulse of random phase, 1 - m x for at most one photon. The receiver splits
-the light between two detectors along a Bloch vector of its choice; with shares x0 and x1 of the light seen,
+Theory of operation. A pulse is in one of a few settings, each with a Bloch vector and a photon-number statistics. Of
+the latter all that matters is the probability G(x) that none of the photons is seen if each is seen with probability x:
+exp(-m x) for a coherent pulse of random phase, 1 - m x for at most one photon. The receiver splits the light between
+two detectors along a Bloch vector of its choice; with shares x0 and x1 of the light seen,
 
     P(detector k is silent) = (1 - d) G(x_k),      P(both are silent) = (1 - d)^2 G(x0 + x1),
 
@@ -138,7 +138,7 @@ class PulseTrain:
     # -- the receiver's --------------------------------------------------------------------------------------------
 
     def watch(self, detector: Detector, transmission: float, directions: Sequence[tuple[Vector, float]]) -> None:
-        """Say what the light will meet: what the fibres let through, and directions with the weights of their choice."""
+        """Say what the light will meet: the transmission of its way, and directions with their weights."""
         self._directions = tuple(accumulate(weight for _, weight in directions))
         clicks = [[detector.clicks(s, transmission, direction) for direction, _ in directions] for s in self._settings]
         self._zero = [[bit_0 for _, bit_0 in row] for row in clicks]

@@ -1,7 +1,7 @@
 """Photons that are received by nodes without memory: their detection is the herald, and no analyser is in between.
 
 The names are those of Jones et al., New J. Phys. 18, 083015 (2016): in a *sender-receiver* link one node sends a photon
-that is entangled with its memory, in a *midpoint-source* link a source on the way sends one half of a pair to each side.
+entangled with its memory, in a *midpoint-source* link a source on the way sends one half of a pair to each side.
 A receiver has two detectors, one for each outcome of a basis of its choice; if both click, the bit is a fair coin.
 
 A receiver without memory measures at once. So its half of the heralded state is a qubit on which a perfect measurement

@@ -103,13 +103,15 @@ class Receiver:
         self._ends -= 1
         return Reception(item.emitted_ns, item.pulses, tuple(clicks))
 
-    def put(self, light: Light, detection: tuple[int, int, int]) -> None:
-        """Take a detection from the node."""
+    def put(self, light: Light, detection: tuple[int, int, int]) -> Click:
+        """Take a detection from the node, and return what it makes of it."""
         pulse, direction, bit = detection
         emitted_ns = light.emitted_ns + pulse * light.period_ps // _PS
-        self._queue.append(Click(emitted_ns, emitted_ns + light.flight_ns, pulse, direction + self._first, bit))
+        click = Click(emitted_ns, emitted_ns + light.flight_ns, pulse, direction + self._first, bit)
+        self._queue.append(click)
         if not self._wants_ends:
             self._place.wake()
+        return click
 
     def end(self, light: Light) -> None:
         """Take the end of a train."""
@@ -312,7 +314,8 @@ class LightPort:
         """Hand a detection, or the end, to the receiver; return whether there is more to come."""
         if self._receivers.get(light.sender) is receiver:
             if detection is not None:
-                receiver.put(light, detection)
+                click = receiver.put(light, detection)
+                self._node.record("click", light.sender, light.number, click.pulse, click.basis, click.bit)
                 return True
             receiver.end(light)
         self._end(light)

@@ -109,6 +109,6 @@ class MidpointSource:
 
 def _werner_model(detected: float, told: float) -> HeraldedStateModel:
     """Return the model of a herald of probability `detected` after which signs agree by `told` in each basis."""
-    contrast = told / detected if detected > 0 else 0.0
+    contrast = min(1.0, told / detected) if detected > 0 else 0.0
     state = HeraldedState(tuple(werner((1 + 3 * contrast) / 4, _BELL)), _BELL)
     return HeraldedStateModel((state,), (detected,))

@@ -113,12 +113,14 @@ class Switch:
 class _Link:
     """What attempts between two arms are like, at one setting.
 
-    emission_ns: when each side's photon leaves it (or, at a receiver, gets there), from when light is at the station;
-    lag_ns: how much later than that the news of a click at the other side's receiver is here.
+    first_ns: from the notice that attempts begin until light of the first one is here; emission_ns: when each side's
+    photon leaves it (or, at a receiver, gets there), from when light is here; lag_ns: how much later than that the news
+    of a click at the other side's receiver is here.
     """
 
     model: HeraldedStateModel
     period_ns: int
+    first_ns: int
     contrasts: Contrasts
     emission_ns: tuple[int, int]
     lag_ns: tuple[int, int]
@@ -303,7 +305,9 @@ class HeraldingStation(Actor):
                 a.latency_ns if a.receives else -a.latency_ns,
                 b.latency_ns if b.receives else -b.latency_ns,
             )
-            found = _Link(model, period_ns, model.contrasts, emission_ns, _lags_ns(a, b))
+            senders_ns = max((arm.latency_ns for arm in (a, b) if not arm.receives), default=0)
+            first_ns = max(1, preparation_ns + 2 * senders_ns)
+            found = _Link(model, period_ns, first_ns, model.contrasts, emission_ns, _lags_ns(a, b))
             self._links[crossing, min_fidelity] = found
         return found
 
@@ -387,7 +391,7 @@ class HeraldingStation(Actor):
     def _attempt(self, match: _Match, delay_ns: int) -> None:
         """Begin attempts after a delay, for a slot at most where analysers are shared."""
         link = match.link
-        match.begun_ns = self.now_ns + delay_ns
+        match.begun_ns = self.now_ns + delay_ns + link.first_ns - link.period_ns
         for session in match.sessions:
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
             self._tell(session, Begin(session.number, first_ns, link.period_ns, link.contrasts))

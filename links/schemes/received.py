@@ -34,7 +34,7 @@ class SenderReceiver:
 
     >>> model = SenderReceiver(0.01, dark_probability=1e-5).model()
     >>> f"{model.p_success:.6e} {model.fidelity:.6f}"
-    '1.001980e-02 0.998511'
+    '1.001980e-02 0.998510'
     """
 
     efficiency: float
@@ -69,7 +69,7 @@ class MidpointSource:
 
     >>> model = MidpointSource(0.02, 0.1, 0.1).model()
     >>> f"{model.p_success:.6e} {model.fidelity:.6f}"
-    '2.036034e-04 0.985284'
+    '2.032135e-04 0.986702'
     """
 
     mean_pairs: float

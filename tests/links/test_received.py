@@ -22,7 +22,9 @@ VACUUM = 2  # a photon is a qutrit: |0>, |1>, or not there
 
 def werner_photon(fidelity: float) -> qutip.Qobj:
     """Return a memory and its photon, the latter as a qutrit."""
-    phi = (qutip.tensor(qutip.basis(2, 0), qutip.basis(3, 0)) + qutip.tensor(qutip.basis(2, 1), qutip.basis(3, 1))).unit()
+    phi = (
+        qutip.tensor(qutip.basis(2, 0), qutip.basis(3, 0)) + qutip.tensor(qutip.basis(2, 1), qutip.basis(3, 1))
+    ).unit()
     present = qutip.basis(3, 0).proj() + qutip.basis(3, 1).proj()
     w = (4 * fidelity - 1) / 3
     return w * phi.proj() + (1 - w) * qutip.tensor(qutip.qeye(2) / 2, present / 2)
@@ -65,41 +67,50 @@ def test_a_sender_and_a_receiver(efficiency: float, dark: float, fidelity: float
             assert np.abs((true - ours).full()).max() < 1e-12
 
 
-def midpoint_bits(source: MidpointSource, contrast: float, most: int) -> np.ndarray:
-    """Return the probabilities of both bits, by counting what each pair does, one after the other."""
-    a, b = source.efficiency_a, source.efficiency_b
-    # What a pair does at each side: the detector it is seen by, or None.
-    pair = {}
+Lit = tuple[frozenset[int], frozenset[int]]  # the detectors that photons have reached, at either side
+
+
+def one_pair(a: float, b: float, contrast: float) -> dict[tuple[int | None, int | None], float]:
+    """Return what a pair does at each side: the detector it is seen by, or None."""
+    pair: dict[tuple[int | None, int | None], float] = {}
     for i, j in itertools.product((0, 1), repeat=2):
         q = (1 + contrast * (1 if i == j else -1)) / 4
         for seen_a, seen_b in itertools.product((True, False), repeat=2):
             key = (i if seen_a else None, j if seen_b else None)
             weight = (a if seen_a else 1 - a) * (b if seen_b else 1 - b) * q
             pair[key] = pair.get(key, 0.0) + weight
-    lit = {(frozenset(), frozenset()): 1.0}
-    total: dict[tuple[frozenset[int], frozenset[int]], float] = {}
+    return pair
+
+
+def read(lights: frozenset[int], dark: float) -> np.ndarray:
+    """Return the probabilities of both bits at one side, with dark counts; of two clicks each has half a chance."""
+    bits = np.zeros(2)
+    for counts in itertools.product((False, True), repeat=2):
+        weight = math.prod(dark if c else 1 - dark for c in counts)
+        clicks = [k for k in (0, 1) if k in lights or counts[k]]
+        for k in clicks:
+            bits[k] += weight / len(clicks)
+    return bits
+
+
+def midpoint_bits(source: MidpointSource, contrast: float, most: int) -> np.ndarray:
+    """Return the probabilities of both bits, by counting what each pair does, one after the other."""
+    pair = one_pair(source.efficiency_a, source.efficiency_b, contrast)
+    lit: dict[Lit, float] = {(frozenset(), frozenset()): 1.0}
+    total: dict[Lit, float] = {}
     for n in range(most + 1):
         poisson = math.exp(-source.mean_pairs) * source.mean_pairs**n / math.factorial(n)
         for key, p in lit.items():
             total[key] = total.get(key, 0.0) + poisson * p
-        after: dict[tuple[frozenset[int], frozenset[int]], float] = {}
+        after: dict[Lit, float] = {}
         for (left, right), p in lit.items():
             for (i, j), q in pair.items():
                 key = (left | {i} if i is not None else left, right | {j} if j is not None else right)
                 after[key] = after.get(key, 0.0) + p * q
         lit = after
     out = np.zeros((2, 2))
-    for sets, p in total.items():
-        sides = []
-        for lights, dark in zip(sets, (source.dark_probability_a, source.dark_probability_b), strict=True):
-            bits = np.zeros(2)
-            for counts in itertools.product((False, True), repeat=2):
-                weight = math.prod(dark if c else 1 - dark for c in counts)
-                clicks = [k for k in (0, 1) if k in lights or counts[k]]
-                for k in clicks:
-                    bits[k] += weight / len(clicks)
-            sides.append(bits)
-        out += p * np.outer(*sides)
+    for (left, right), p in total.items():
+        out += p * np.outer(read(left, source.dark_probability_a), read(right, source.dark_probability_b))
     return out
 
 

@@ -17,12 +17,12 @@ from scenarios.load import parse
 
 ALARM = 1e-6  # probability of a false alarm of each statistical assertion
 X, Z = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
-FLIGHT_NS = round(10 * 4890)
+FLIGHT_NS = 10 * 4890
 IDEAL = {"optical_error": 0.0, "detector_efficiency": 1.0, "dark_probability": 0.0, "preparation_us": 0.1}
 
 
 def document(**receiver: Any) -> dict[str, Any]:
-    """Return two clients on 10 km of fibre without loss: alice sends, bob detects; all perfect unless said otherwise."""
+    """Return two clients on 10 km of fibre without loss: alice sends, bob detects; perfect unless said otherwise."""
     sender = {"collection": 1.0, "emission_fidelity": 1.0, "optical_error": 0.0, "preparation_us": 0.1}
     return {
         "name": "light",
@@ -63,8 +63,7 @@ def photons(
 
     async def alice(node: ProgramNode) -> None:
         await trio.sleep(1e-6)
-        for direction in directions:
-            sent.append(await node.send_photon("bob", direction))
+        sent.extend([await node.send_photon("bob", direction) for direction in directions])
 
     async def bob(node: ProgramNode) -> None:
         async with node.photons("alice", **watch) as receiver:
@@ -299,15 +298,15 @@ def _once(world: World, victim: str) -> Any:
 def test_the_hardware_says_who_can_send_and_who_can_receive() -> None:
     said: list[str] = []
 
-    async def refuse(node: ProgramNode, what: Any) -> None:
+    async def refuse(what: Any) -> None:
         with pytest.raises(LightRefusedError) as error:
             async with what:
                 pass
         said.append(str(error.value))
 
     async def alice(node: ProgramNode) -> None:
-        await refuse(node, node.photons("bob"))
-        await refuse(node, node.pulses("bob", 10, intensities={0.5: 1.0}, clock_hz=1e9))
+        await refuse(node.photons("bob"))
+        await refuse(node.pulses("bob", 10, intensities={0.5: 1.0}, clock_hz=1e9))
         for wrong, message in (({"intensities": {0.5: 0.9}}, "intensities"), ({"bases": (1, 0, 1)}, "bases")):
             with pytest.raises(ValueError, match=message):
                 async with node.pulses("bob", 10, **{"intensities": {0.5: 1.0}} | wrong):  # type: ignore[arg-type]
@@ -318,9 +317,9 @@ def test_the_hardware_says_who_can_send_and_who_can_receive() -> None:
     async def bob(node: ProgramNode) -> None:
         with pytest.raises(LightRefusedError, match="bob has no source of single photons"):
             await node.send_photon("alice")
-        await refuse(node, node.pulses("alice", 10, intensities={0.5: 1.0}))
+        await refuse(node.pulses("alice", 10, intensities={0.5: 1.0}))
         async with node.photons("alice"):
-            await refuse(node, node.photons("alice"))
+            await refuse(node.photons("alice"))
         with pytest.raises(ValueError, match="not both"):
             async with node.photons("alice", bases=(1, 0, 0), direction=X):
                 pass
@@ -369,7 +368,9 @@ def test_a_photon_for_somebody_who_is_not_there_is_lost_at_the_station() -> None
 
     async def alice(node: ProgramNode) -> None:
         await trio.sleep(1e-6)
-        station.on_light(Light("alice", 1, "carol", 1, 0, node.now_ns), Envelope("alice", 1, 0, Light("", 0, "", 1, 0, 0)))  # type: ignore[attr-defined]
+        station.on_light(
+            Light("alice", 1, "carol", 1, 0, node.now_ns), Envelope("alice", 1, 0, Light("", 0, "", 1, 0, 0))
+        )  # type: ignore[attr-defined]
 
     world.install("alice", alice)
     assert world.network.run(for_ns=MS).leaks == {}

@@ -402,10 +402,10 @@ class HeraldingStation(Actor):
         """Draw how the attempts from now on end: with a click, because patience has run out, or with their slot."""
         link = match.link
         attempts = link.model.draw_attempts(self.random("attempts").uniform())
-        end, fn = attempts, self._click
+        end, fn, news_ns = attempts, self._click, 0
         if match.patience is not None and attempts > match.patience:
-            end, fn = match.patience, self._time_out
-        delay_ns = match.begun_ns + end * link.period_ns - self.now_ns
+            end, fn, news_ns = match.patience, self._time_out, max(link.lag_ns)  # of the last attempt, too
+        delay_ns = match.begun_ns + end * link.period_ns + news_ns - self.now_ns
         if slot_ns is not None and delay_ns > slot_ns and self.switch is not None:
             match.end = self.alarm(slot_ns, self._slot_ends, match, self.switch)
         else:

@@ -61,11 +61,11 @@ class Setting:
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise ValueError(f"weight must be finite and not negative, got {self.weight!r}")
 
-    def unseen(self, share: float) -> float:
-        """Return the probability that no photon is seen, if each is with probability `share`."""
+    def seen(self, share: float) -> float:
+        """Return the probability that some photon is seen, if each is with probability `share`."""
         if self.single:
-            return 1 - self.mean_photons * share
-        return math.exp(-self.mean_photons * share)
+            return self.mean_photons * share
+        return -math.expm1(-self.mean_photons * share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ class Detector:
         """Return the probability that a pulse is detected, and that the bit is 0 (along `direction`) if so."""
         share = transmission * self.efficiency
         overlap = self.contrast * sum(r * n for r, n in zip(setting.bloch, direction, strict=True))
-        silent = 1 - self.dark_probability
-        detected = 1 - silent**2 * setting.unseen(share)
+        silent, seen = 1 - self.dark_probability, setting.seen(share)
+        detected = seen + (1 - seen) * self.dark_probability * (1 + silent)
         if detected <= 0:
             return 0.0, 0.5
-        dark_0, dark_1 = (silent * setting.unseen(share * (1 + s * overlap) / 2) for s in (1, -1))
-        return detected, min(1.0, max(0.0, 0.5 + 0.5 * (dark_1 - dark_0) / detected))
+        zero, one = (setting.seen(share * (1 + s * overlap) / 2) for s in (1, -1))
+        return detected, min(1.0, max(0.0, 0.5 + 0.5 * silent * (zero - one) / detected))
 
 
 class Detection(NamedTuple):

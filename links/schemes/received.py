@@ -50,7 +50,7 @@ class SenderReceiver:
     def model(self) -> HeraldedStateModel:
         """Announce Phi+. Exact."""
         silent = 1 - self.dark_probability
-        detected = 1 - silent**2 * (1 - self.efficiency)
+        detected = self.efficiency + (1 - self.efficiency) * _dark_click(self.dark_probability)
         # The bit is the photon's, unless the other detector had a dark count.
         told = (4 * self.emission_fidelity - 1) / 3 * (1 - 2 * self.optical_error) * self.efficiency * silent
         return _werner_model(detected, told)
@@ -91,20 +91,24 @@ class MidpointSource:
         Between these axes the signs of several pairs are not those of any state of two qubits, by terms of the order of
         `mean_pairs`.
         """
-        a, b = self.efficiency_a, self.efficiency_b
+        seen_a, seen_b = self.mean_pairs * self.efficiency_a, self.mean_pairs * self.efficiency_b
+        both = seen_a * self.efficiency_b  # mean number of pairs of which both photons are seen
         silent_a, silent_b = 1 - self.dark_probability_a, 1 - self.dark_probability_b
-        none_a, none_b, none = self._unseen(a), self._unseen(b), self._unseen(a + b - a * b)
-        detected = 1 - silent_a**2 * none_a - silent_b**2 * none_b + (silent_a * silent_b) ** 2 * none
-        # Mean product of the two signs. A side's sign is the difference of two indicators, that a detector was silent,
-        # and is 0 if both or none click; `both`: one photon would be seen by the given detectors of both sides.
+        click_a = -math.expm1(-seen_a) + math.exp(-seen_a) * _dark_click(self.dark_probability_a)
+        click_b = -math.expm1(-seen_b) + math.exp(-seen_b) * _dark_click(self.dark_probability_b)
+        # The sides are independent but for pairs of which both photons are seen: no pair is with probability
+        # exp(-(seen_a + seen_b - both)). Written so that small numbers keep their digits.
+        joint = (silent_a * silent_b) ** 2 * math.exp(-seen_a - seen_b) * math.expm1(both)
+        # Mean product of the signs. A side's sign is the difference of two indicators, that a detector was silent; so
+        # it takes the probability that two detectors are, one at each side, that see alike or unlike photons of a pair.
         contrast = (1 - 2 * self.optical_error_a) * (1 - 2 * self.optical_error_b)
-        either = (a + b) / 2
-        alike, unlike = (self._unseen(either - a * b * (1 + s * contrast) / 4) for s in (1, -1))
-        return _werner_model(detected, 2 * silent_a * silent_b * (alike - unlike))
+        unequal = 2 * math.exp((both / 2 - seen_a - seen_b) / 2) * math.sinh(both * contrast / 4)
+        return _werner_model(click_a * click_b + joint, 2 * silent_a * silent_b * unequal)
 
-    def _unseen(self, share: float) -> float:
-        """Probability that no pair is seen, if each is with probability `share`."""
-        return math.exp(-self.mean_pairs * share)
+
+def _dark_click(dark_probability: float) -> float:
+    """Probability that at least one of two detectors has a dark count."""
+    return dark_probability * (2 - dark_probability)
 
 
 def _werner_model(detected: float, told: float) -> HeraldedStateModel:

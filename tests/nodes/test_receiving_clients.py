@@ -70,6 +70,21 @@ def test_the_first_pair_comes_when_the_light_has_come_and_its_news_gone_back(
     assert {b[0] - a[0] for a, b in pairwise(sender)} == {2 * whole_ns + 7_000 + 2 * own_ns}
 
 
+@pytest.mark.parametrize("station_at", [0.0, 0.3, 1.0])
+def test_nobody_learns_of_a_time_out_before_the_last_photon_s_news(worlds: SimpleNamespace, station_at: float) -> None:
+    source = document(processing(), receiver(), loss_db=200, station_at=station_at, session_timeout_s=1e-3)
+    world = worlds.read(source)
+    outcome = world.network.run(for_ns=10 * MS)
+    whole_ns = sum(arm.latency_ns for arm in world.network.actors["alice~bob"].arms)
+    attempts = MS // (2 * whole_ns)
+    told = [(r.time_ns, r.fields[3]) for r in worlds.records_of(world) if r.kind == "message" and r.actor == "alice"]
+    begins = [m.first_emission_ns for _, m in told if type(m).__name__ == "Begin"]
+    ends = [time_ns for time_ns, m in told if type(m).__name__ == "TimedOut"]
+    assert len(ends) > 3
+    assert [end - first for first, end in zip(begins, ends, strict=False)] == [attempts * 2 * whole_ns] * len(ends)
+    assert outcome.leaks == {}
+
+
 @pytest.mark.parametrize("lossy", [False, True])
 def test_rate_and_fidelity_are_those_of_the_closed_form(worlds: SimpleNamespace, lossy: bool) -> None:  # noqa: FBT001
     client = receiver(detector_efficiency=0.8, dark_probability=2e-3, optical_error=0.02)

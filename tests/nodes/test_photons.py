@@ -84,6 +84,30 @@ def test_a_photon_arrives_as_it_was_sent_after_exactly_the_light_s_time() -> Non
     assert {(c.basis, c.pulse) for c in clicks} == {(0, 0)}
 
 
+def test_what_the_classical_channels_take_in_addition_makes_light_known_late_but_not_come_late() -> None:
+    source = document()
+    source["link"][0]["processing_us"] = 20.0
+    found: list[tuple[int, Any]] = []
+
+    async def alice(node: ProgramNode) -> None:
+        await trio.sleep(1e-6)
+        async with node.pulses("bob", 1000, intensities={2.0: 1.0}):
+            pass
+
+    async def bob(node: ProgramNode) -> None:
+        async with node.photons("alice") as receiver:
+            click = await receiver.click()
+            found.append((node.now_ns, click))
+            found.append((node.now_ns, await receiver.train()))
+
+    run(source, {"alice": alice, "bob": bob})
+    (first_ns, first), (_, rest) = found
+    assert first_ns == 1000 + FLIGHT_NS + 40_000
+    for click in (first, *rest.clicks):
+        assert click.time_ns == click.emitted_ns + FLIGHT_NS == 1000 + click.pulse * 12_500 // 1000 + FLIGHT_NS
+    assert len(rest.clicks) > 800
+
+
 def test_bases_are_chosen_with_their_probabilities_and_the_right_one_tells_the_bit() -> None:
     sent, clicks = photons([Z] * 4000, document(), bases=(0.25, 0.0, 0.75))
     assert len(clicks) == len(sent)

@@ -24,5 +24,5 @@ class Light(Message, frozen=True, tag="light"):
     pulses: int
     period_ps: int
     emitted_ns: int
-    transmission: float = 1.0
-    flight_ns: int = 0
+    transmission: float
+    flight_ns: int

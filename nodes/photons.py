@@ -254,7 +254,7 @@ class LightPort:
         gone_ns = now_ns + train.pulses * period_ps // _PS + _LONGEST_FLIGHT_NS
         self._sent.append(((name, self._number), gone_ns))
         self._trains[name, self._number] = train
-        self._node.send(station, Light(name, self._number, to, train.pulses, period_ps, now_ns))
+        self._node.send(station, Light(name, self._number, to, train.pulses, period_ps, now_ns, 1.0, 0))
         return now_ns
 
     # -- receiving -------------------------------------------------------------------------------------------------

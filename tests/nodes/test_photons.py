@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from emulator import MS, Envelope, Light, UnderWayError
+from emulator import MS, Light, UnderWayError
 from emulator.quantum import light
 from nodes import BlockingNode, Click, LightRefusedError, Program, ProgramNode, Reception, bases, blocking
 from scenarios.build import World, build
@@ -386,18 +386,18 @@ def test_blocking_programs_send_and_receive() -> None:
     assert found == [0, 100, 100]
 
 
-def test_a_photon_for_somebody_who_is_not_there_is_lost_at_the_station() -> None:
+def test_light_for_somebody_who_is_not_there_is_lost_at_the_station() -> None:
     world = world_of(document())
-    station = world.network.actors["alice~bob"]
+    world.network.actors["alice"].light.find_station = lambda _: "alice~bob"  # type: ignore[attr-defined]
 
     async def alice(node: ProgramNode) -> None:
         await trio.sleep(1e-6)
-        station.on_light(
-            Light("alice", 1, "carol", 1, 0, node.now_ns), Envelope("alice", 1, 0, Light("", 0, "", 1, 0, 0))
-        )  # type: ignore[attr-defined]
+        await node.send_photon("carol", X)
 
     world.install("alice", alice)
     assert world.network.run(for_ns=MS).leaks == {}
+    assert world.programs.failures == []
+    assert world.network.history.counts["message"] == 1
 
 
 def test_examples() -> None:

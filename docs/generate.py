@@ -36,6 +36,7 @@ UNITS: Final = (
     ("_db", "dB"),
     ("_ms", "ms"),
     ("_us", "us"),
+    ("_mhz", "MHz"),
     ("_rad", "rad"),
     ("_s", "s"),
 )
@@ -124,6 +125,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Profile.write_efficiency": "a photon ends up stored (pair sources)",
     "Profile.modes": "modes tried in one attempt",
     "Profile.preparation_us": "from the news of a failure to the next photon",
+    "Profile.role": "it sends photons, detects them at home, or both; a photonic client that only receives makes its links "
+    "sender-receiver or midpoint-source links",
+    "Profile.optical_error": "share of its own pulses, or of the light that it receives, that goes to the wrong detector",
+    "Profile.pulse_clock_mhz": "fastest clock of its weak coherent pulses; 0: it has no source of them",
     "Profile.t1_s": "relaxation",
     "Profile.t2_s": "1/e time of the coherences, at most twice `t1_s`",
     "Profile.depolarising_s": "1/e time of the whole Bloch vector",

@@ -7,6 +7,7 @@ from .actor import MS, US, Actor, Handler, S, UnknownActorError
 from .channel import Channel, ChannelFault
 from .envelope import Envelope
 from .figures import Enquire, Figures, LinkFigures
+from .light import Light
 from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, Owner, QuantumDevice, QuantumMemory, Qubit
 from .messages import Message, MessageError, PairId, decode, encode, message_types
@@ -30,14 +31,20 @@ from .quantum import (
     PERFECT,
     BellMeasurement,
     BellState,
+    Detector,
     Engine,
     Gate,
     MemoryNoise,
     Noise,
+    PulseTrain,
     QubitError,
     QubitId,
     Readout,
+    Setting,
     Snapshot,
+    TrainId,
+    UnderWayError,
+    Vector,
     parity,
 )
 from .randomness import RandomStream
@@ -58,6 +65,7 @@ __all__ = [
     "Channel",
     "ChannelFault",
     "Contrasts",
+    "Detector",
     "Engine",
     "Enquire",
     "Envelope",
@@ -67,6 +75,7 @@ __all__ = [
     "Handler",
     "Herald",
     "History",
+    "Light",
     "LinkFigures",
     "Mailbox",
     "MemoryFullError",
@@ -80,6 +89,7 @@ __all__ = [
     "PairId",
     "Paused",
     "Port",
+    "PulseTrain",
     "QuantumDevice",
     "QuantumMemory",
     "Qubit",
@@ -90,13 +100,17 @@ __all__ = [
     "Record",
     "S",
     "Session",
+    "Setting",
     "Snapshot",
     "Start",
     "Stop",
     "Stopped",
     "TimedOut",
     "Timeline",
+    "TrainId",
+    "UnderWayError",
     "UnknownActorError",
+    "Vector",
     "decode",
     "encode",
     "message_types",

@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from .quantum import PERFECT, BellMeasurement, BellState, Gate, Noise, QubitId, Readout
+from .quantum import PERFECT, BellMeasurement, BellState, Gate, Noise, PulseTrain, QubitId, Readout, TrainId
 
 _MOMENT_NS: Final = 1_000  # short against all storage
 
 
 class QuantumDevice(Protocol):
-    """What a node can do to its own qubits. The engine offers more (what is true): that is not for actors."""
+    """What a node can do to its own qubits. The engine offers more (what is true): that is not for actors.
+
+    trains: light under way, which a node may put there, look at when it arrives, and take out.
+    """
+
+    trains: dict[TrainId, PulseTrain]
 
     def open(self, qubit: QubitId, noise: Noise = ...) -> None:
         """Make a position ready to hold a qubit."""

@@ -234,7 +234,7 @@ class Network:
                 break
 
     def _leaks(self) -> dict[str, int]:
-        found = {"qubits": len(self.engine)}
+        found = {"qubits": len(self.engine), "light under way": len(self.engine.trains)}
         for name, cell in sorted(self._cells.items()):
             found[f"{name} task"] = cell.running
             found[f"{name} messages under way"] = sum(c.under_way for c in cell.channels.values())

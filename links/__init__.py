@@ -3,8 +3,16 @@
 from .calibration import BrightStates, Calibration, Fixed
 from .fibre import Fibre
 from .heralding import HeraldedState, HeraldedStateModel
-from .schemes import AbstractLink, AtomicFrequencyComb, DoubleClick, PairSource, SingleClick
-from .station import Arm, HeraldingStation, Switch
+from .schemes import (
+    AbstractLink,
+    AtomicFrequencyComb,
+    DoubleClick,
+    MidpointSource,
+    PairSource,
+    SenderReceiver,
+    SingleClick,
+)
+from .station import Arm, HeraldingStation, Switch, light_ns
 
 __all__ = [
     "AbstractLink",
@@ -18,7 +26,10 @@ __all__ = [
     "HeraldedState",
     "HeraldedStateModel",
     "HeraldingStation",
+    "MidpointSource",
     "PairSource",
+    "SenderReceiver",
     "SingleClick",
     "Switch",
+    "light_ns",
 ]

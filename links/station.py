@@ -8,6 +8,10 @@ fibre, and a pair decoheres from the moment its photons left.
 A station has two arms, or many, of which an optical switch brings any two together (the entanglement generation switch
 of a hub). It may have an analyser for whoever comes, or a bounded number of them, which are then given out in turn for
 a slot of time or until a pair came of it.
+
+At the end of an arm there may be a receiver: a node that detects photons, and does not send any. Then nothing meets at
+the station, light passes, and a click is at the receiver; all times count from when the light passes here. Light that a
+program sends (`Light`) passes in the same way.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 from emulator import (
     MS,
@@ -27,6 +33,7 @@ from emulator import (
     Figures,
     Handler,
     Herald,
+    Light,
     LinkFigures,
     Message,
     Paused,
@@ -67,12 +74,27 @@ Crossing: TypeAlias = tuple[int, int]
 class Arm:
     """One fibre to a station: which node is at its end, and how long light takes from it.
 
-    preparation_ns: what the node needs between the news of a failure and its next photon.
+    preparation_ns: what the node needs between the news of a failure and its next photon; transmission: of the fibre;
+    receives: the node detects photons and does not send any.
     """
 
     node: str
     latency_ns: int
     preparation_ns: int = 0
+    transmission: float = 1.0
+    receives: bool = False
+
+
+def light_ns(a: Arm, b: Arm) -> int:
+    """Return how long an attempt takes for the light alone: to where it is detected, and the news of that back.
+
+    To the station, or from the sender all the way to a receiver. A source between two receivers waits for no news.
+    """
+    if a.receives and b.receives:
+        return 0
+    if a.receives or b.receives:
+        return 2 * (a.latency_ns + b.latency_ns)
+    return 2 * max(a.latency_ns, b.latency_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +111,19 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """What attempts between two arms are like, at one setting."""
+    """What attempts between two arms are like, at one setting.
+
+    first_ns: from the notice that attempts begin until light of the first one is here; emission_ns: when each side's
+    photon leaves it (or, at a receiver, gets there), from when light is here; lag_ns: how much later than that the news
+    of a click at the other side's receiver is here.
+    """
 
     model: HeraldedStateModel
     period_ns: int
+    first_ns: int
     contrasts: Contrasts
+    emission_ns: tuple[int, int]
+    lag_ns: tuple[int, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -136,8 +166,7 @@ class HeraldingStation(Actor):
     """Joins the sessions of nodes that bear the same label, and heralds pairs between them.
 
     calibration: what an attempt between two arms leads to; switch: the bounded number of its analysers (None: one for
-    whoever comes). An attempt takes the preparation, the photon's way here, and the herald's way back, of the longer
-    arm.
+    whoever comes). An attempt takes the preparation and the way of the light, see `light_ns`.
     """
 
     def __init__(
@@ -161,6 +190,7 @@ class HeraldingStation(Actor):
     def begin(self) -> None:
         """Start a life without sessions; pair numbers go on, so that no pair's name comes back."""
         self._sessions: dict[tuple[int, int], _Session] = {}
+        self._lagging: set[tuple[int, int]] = set()  # sessions with a pair, of which the news is not here yet
         self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
         self._lives = [0] * len(self.arms)
         self._queue = AnalyserQueue[_Match](self.switch.slot_ns + self.switch.dead_ns if self.switch else 1)
@@ -169,16 +199,17 @@ class HeraldingStation(Actor):
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what the station listens to."""
-        return {Start: self.on_start, Stop: self.on_stop, Enquire: self.on_enquire}
+        return {Start: self.on_start, Stop: self.on_stop, Enquire: self.on_enquire, Light: self.on_light}
 
     def held(self) -> Mapping[str, int]:
         """Return the sessions that have not ended."""
-        return {"sessions": len(self._sessions)}
+        return {"sessions": len(self._sessions) + len(self._lagging)}
 
     def on_start(self, message: Start, envelope: Envelope) -> None:
         """Take a session; attempts begin when the other side has one with the same label."""
         side = self._sides[envelope.sender]
-        if envelope.incarnation < self._lives[side] or (side, message.session) in self._sessions:
+        known = (side, message.session) in self._sessions or (side, message.session) in self._lagging
+        if envelope.incarnation < self._lives[side] or known:
             return  # from before a crash, or for the second time
         self._meet_incarnation(side, envelope.incarnation)
         session = _Session(
@@ -196,6 +227,8 @@ class HeraldingStation(Actor):
     def on_stop(self, message: Stop, envelope: Envelope) -> None:
         """Withdraw a session. There is always an answer: news of its end, or this station's memory, may be lost."""
         side = self._sides[envelope.sender]
+        if (side, message.session) in self._lagging:
+            return  # its herald will be the answer
         session = self._sessions.get((side, message.session))
         partner = None if session is None else self._withdraw(session)
         self.send(envelope.sender, Stopped(message.session))
@@ -213,11 +246,20 @@ class HeraldingStation(Actor):
             link.model.p_success,
             link.period_ns,
             link.contrasts,
-            (self.arms[sides[0]].latency_ns, self.arms[sides[1]].latency_ns),
+            _herald_ns(self.arms[sides[0]], self.arms[sides[1]]),
             self.switch.dead_ns if self.switch else 0,
             self.switch.slot_ns if self.switch else 0,
         )
         self.send(envelope.sender, Figures(message.a, message.b, message.min_fidelity, figures))
+
+    def on_light(self, message: Light, envelope: Envelope) -> None:
+        """Let light pass to the arm of whom it is for, less what the fibres of both arms take."""
+        far = self._sides.get(message.to)
+        if far is not None:
+            arms = self.arms[self._sides[envelope.sender]], self.arms[far]
+            transmission = message.transmission * arms[0].transmission * arms[1].transmission
+            flight_ns = message.flight_ns + arms[0].latency_ns + arms[1].latency_ns
+            self.send(message.to, msgspec.structs.replace(message, transmission=transmission, flight_ns=flight_ns))
 
     def _meet_incarnation(self, side: int, incarnation: int) -> None:
         """Drop the sessions of a node's earlier life: its positions are no more."""
@@ -258,8 +300,15 @@ class HeraldingStation(Actor):
             a, b = (self.arms[side] for side in crossing)
             model = self.calibration.model(a.node, b.node, min_fidelity)
             preparation_ns = max(a.preparation_ns, b.preparation_ns)
-            period_ns = max(1, preparation_ns + 2 * max(a.latency_ns, b.latency_ns))
-            found = self._links[crossing, min_fidelity] = _Link(model, period_ns, model.contrasts)
+            period_ns = max(1, preparation_ns + light_ns(a, b))
+            emission_ns = (
+                a.latency_ns if a.receives else -a.latency_ns,
+                b.latency_ns if b.receives else -b.latency_ns,
+            )
+            senders_ns = max((arm.latency_ns for arm in (a, b) if not arm.receives), default=0)
+            first_ns = max(1, preparation_ns + 2 * senders_ns)
+            found = _Link(model, period_ns, first_ns, model.contrasts, emission_ns, _lags_ns(a, b))
+            self._links[crossing, min_fidelity] = found
         return found
 
     def _withdraw(self, session: _Session) -> _Session | None:
@@ -342,7 +391,7 @@ class HeraldingStation(Actor):
     def _attempt(self, match: _Match, delay_ns: int) -> None:
         """Begin attempts after a delay, for a slot at most where analysers are shared."""
         link = match.link
-        match.begun_ns = self.now_ns + delay_ns
+        match.begun_ns = self.now_ns + delay_ns + link.first_ns - link.period_ns
         for session in match.sessions:
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
             self._tell(session, Begin(session.number, first_ns, link.period_ns, link.contrasts))
@@ -353,10 +402,10 @@ class HeraldingStation(Actor):
         """Draw how the attempts from now on end: with a click, because patience has run out, or with their slot."""
         link = match.link
         attempts = link.model.draw_attempts(self.random("attempts").uniform())
-        end, fn = attempts, self._click
+        end, fn, news_ns = attempts, self._click, 0
         if match.patience is not None and attempts > match.patience:
-            end, fn = match.patience, self._time_out
-        delay_ns = match.begun_ns + end * link.period_ns - self.now_ns
+            end, fn, news_ns = match.patience, self._time_out, max(link.lag_ns)  # of the last attempt, too
+        delay_ns = match.begun_ns + end * link.period_ns + news_ns - self.now_ns
         if slot_ns is not None and delay_ns > slot_ns and self.switch is not None:
             match.end = self.alarm(slot_ns, self._slot_ends, match, self.switch)
         else:
@@ -369,7 +418,8 @@ class HeraldingStation(Actor):
         mode = model.draw_mode(random.uniform())
         self._sequence += 1
         a, b = match.sessions
-        times_ns = (self.now_ns - self.arms[a.side].latency_ns, self.now_ns - self.arms[b.side].latency_ns)
+        emission_ns, lags_ns = match.link.emission_ns, match.link.lag_ns
+        times_ns = self.now_ns + emission_ns[0], self.now_ns + emission_ns[1]
         self._source.new_pair(
             state.pauli,
             a.qubit,
@@ -378,10 +428,19 @@ class HeraldingStation(Actor):
             bell=state.bell,
             loaded=(state.loaded_a, state.loaded_b),
         )
-        for session, emitted_ns in zip(match.sessions, times_ns, strict=True):
+        for session, emitted_ns, lag_ns in zip(match.sessions, times_ns, lags_ns, strict=True):
             del self._sessions[session.side, session.number]
-            self._tell(session, Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode))
+            herald = Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode)
+            if lag_ns:
+                self._lagging.add((session.side, session.number))
+                self.after(lag_ns, self._tell_late, session, herald)
+            else:
+                self._tell(session, herald)
         self._release_analyser(match)
+
+    def _tell_late(self, session: _Session, herald: Herald) -> None:
+        self._lagging.discard((session.side, session.number))
+        self._tell(session, herald)
 
     def _time_out(self, match: _Match) -> None:
         for session in match.sessions:
@@ -391,3 +450,18 @@ class HeraldingStation(Actor):
 
     def _tell(self, session: _Session, message: Message) -> None:
         self.send(self.arms[session.side].node, message)
+
+
+def _lags_ns(a: Arm, b: Arm) -> tuple[int, int]:
+    """Return, for each side, how long after the light the news is here that the other side has detected it."""
+    return (2 * b.latency_ns if b.receives else 0), (2 * a.latency_ns if a.receives else 0)
+
+
+def _herald_ns(a: Arm, b: Arm) -> tuple[int, int]:
+    """Return how long each side waits for a herald from the detection on, here or at the receivers."""
+    if a.receives and b.receives:
+        return a.latency_ns + b.latency_ns, a.latency_ns + b.latency_ns
+    if a.receives or b.receives:
+        both_ns = a.latency_ns + b.latency_ns
+        return (0, both_ns) if a.receives else (both_ns, 0)
+    return a.latency_ns, b.latency_ns

@@ -13,15 +13,16 @@ network. So a run with such programs has the same history at any speed of the ho
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import trio
 
-from emulator import Gate, Qubit, RandomStream
+from emulator import Gate, Qubit, RandomStream, Vector
 
 from .delivery import EarlyPair, Pair
+from .photons import Click, Receiver, Reception, SentTrain
 from .programs import CircuitEnd, PairQueue, Program, ProgramNode, Socket
 
 T = TypeVar("T")
@@ -77,10 +78,28 @@ class BlockingNode:
             yield BlockingCircuit(self, circuit)
 
     @contextmanager
-    def accept(self, peer: str) -> Iterator[BlockingCircuit]:
+    def accept(self, peer: str, **options: Any) -> Iterator[BlockingCircuit]:
         """Wait for a circuit from a peer, and be its other end for the length of the block."""
-        with self.entered(self._node.accept(peer)) as circuit:
+        with self.entered(self._node.accept(peer, **options)) as circuit:
             yield BlockingCircuit(self, circuit)
+
+    def send_photon(self, to: str, direction: Vector = (0.0, 0.0, 1.0)) -> int:
+        """Prepare a photon along a unit Bloch vector and send it to a neighbour; return when it left, in ns."""
+        return self.wait_for(self._node.send_photon, to, direction)
+
+    @contextmanager
+    def pulses(
+        self, to: str, pulses: int, *, intensities: Mapping[float, float], **options: Any
+    ) -> Iterator[SentTrain]:
+        """Send a train of weak coherent pulses to a neighbour; see `ProgramNode.pulses`."""
+        with self.entered(self._node.pulses(to, pulses, intensities=intensities, **options)) as train:
+            yield train
+
+    @contextmanager
+    def photons(self, sender: str, **options: Any) -> Iterator[BlockingReceiver]:
+        """Watch for the photons and pulses of a neighbour for the length of the block; see `ProgramNode.photons`."""
+        with self.entered(self._node.photons(sender, **options)) as receiver:
+            yield BlockingReceiver(self, receiver)
 
     def socket(self, peer: str, service: str = "") -> BlockingSocket:
         """Return a socket to the program of another end node."""
@@ -183,6 +202,22 @@ class BlockingCircuit(BlockingQueue):
         """Ask for pairs for the length of the block; see `CircuitEnd.request`."""
         with self._node.entered(self._end.request(**options)) as queue:
             yield BlockingQueue(self._node, queue)
+
+
+class BlockingReceiver:
+    """A blocking program's detectors."""
+
+    def __init__(self, node: BlockingNode, receiver: Receiver) -> None:
+        self._node = node
+        self._receiver = receiver
+
+    def click(self) -> Click:
+        """Wait for the next click."""
+        return self._node.wait_for(self._receiver.click)
+
+    def train(self) -> Reception:
+        """Wait for the end of the next train of pulses, and return all its clicks."""
+        return self._node.wait_for(self._receiver.train)
 
 
 class BlockingSocket:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from emulator import BellState, PairId, Qubit
 from emulator.time import Place
 
+from .bases import Bases
 from .circuits import SwapNote
-
-# The Bloch vectors of the bases that outcomes are told in: 1 X, 2 Y, 3 Z.
-AXES: Final = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
 
 
 class CircuitRefusedError(RuntimeError):
@@ -92,6 +90,8 @@ class EarlyPair:
 
 class Consumer(Protocol):
     """Whoever takes the pairs of a circuit at one of its ends."""
+
+    bases: Bases  # of X, Y and Z, in which a photonic client is to measure
 
     def put(self, pair: Pair) -> None:
         """Take a pair; its qubit has to be given back to the node some time."""

@@ -18,6 +18,7 @@ from emulator import (
     Envelope,
     Half,
     Handler,
+    Light,
     Message,
     PairId,
     Port,
@@ -29,12 +30,14 @@ from emulator import (
 )
 from emulator.time import Place
 
+from .bases import AXES
 from .circuit import Circuit
 from .circuits import EndRole, Refuse, Request, Reserve, Terms, Track, demand_of, epoch_name
 from .control.messages import Ask, Contract, Deny, Describe, Ended, Grant, Promise
 from .datagram import Datagram
-from .delivery import AXES, CircuitRefusedError, Consumer, EarlyPair, Pair
+from .delivery import CircuitRefusedError, Consumer, EarlyPair, Pair
 from .node import QuantumNode
+from .photons import LightPort
 from .physics import NodePhysics
 
 # The path to another end node by its name, from the map that a node was configured with; None: there is none.
@@ -117,6 +120,7 @@ class EndNode(QuantumNode):
         self.demands = list(demands)
         self.behaviours: list[Callable[[], Awaitable[None]]] = []
         self.find_path: FindPath = lambda peer: (self.name, peer) if peer in self.ports else None
+        self.light = LightPort(self, device)
         self.refusals = 0
         self._asked = 0
         self.controller = ""  # whom to ask for promises
@@ -132,6 +136,7 @@ class EndNode(QuantumNode):
     def begin(self) -> None:
         """Start a life without requests."""
         super().begin()
+        self.light.begin()
         self._asked = 0
         self._outcomes: dict[PairId, tuple[int, int]] = {}  # basis and outcome of halves that were measured
         self._early: dict[PairId, EarlyPair] = {}
@@ -150,13 +155,18 @@ class EndNode(QuantumNode):
             self.send(self.controller, self.report())  # which says also that the promises of the life before are void
 
     def lose(self) -> None:
-        """Lose also the requests: whoever made them loses their memory too."""
+        """Lose also the requests, since whoever made them loses their memory too, and all light."""
         super().lose()
         self._wishes.clear()
+        self.light.lose()
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what an end node listens to."""
-        return {**super().handlers(), Grant: self.on_grant, Deny: self.on_deny}
+        return {**super().handlers(), Grant: self.on_grant, Deny: self.on_deny, Light: self.light.on_light}
+
+    def held(self) -> Mapping[str, int]:
+        """Return what is in use."""
+        return {**super().held(), **self.light.held()}
 
     async def run(self) -> None:
         """Ask for every demand, and behave as the programs of this node do; until the end of the run."""
@@ -169,6 +179,7 @@ class EndNode(QuantumNode):
     def close(self) -> None:
         """Ask for no more, and let those who wait give back what they have."""
         self._closing.set()
+        self.light.close()
         for wish in self._wishes.values():
             wish.enough.set()
 

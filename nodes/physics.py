@@ -5,7 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from emulator import BellMeasurement, Readout
+from emulator import BellMeasurement, Detector, Readout
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What a node has for light that its programs send and receive.
+
+    photon_probability: an emitted photon ends up in the fibre (0: it emits none); photon_contrast: length of its Bloch
+    vector; photon_ns: what one takes; pulse_period_ps: of the fastest clock of weak pulses (0: it has none);
+    pulse_contrast: length of their Bloch vector; detector: None if it does not receive.
+    """
+
+    photon_probability: float = 1.0
+    photon_contrast: float = 1.0
+    photon_ns: int = 1
+    pulse_period_ps: int = 0
+    pulse_contrast: float = 1.0
+    detector: Detector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +32,7 @@ class NodePhysics:
     bsm, bsm_ns: its Bell-state measurement; readout, readout_ns: of one qubit; one_qubit_..., two_qubit_...: duration
     and depolarising probability of a gate; attempts_1_over_e: after how many attempts
     beside it a stored qubit has lost its coherence to 1/e (inf: they do not disturb it); retrieval_efficiency,
-    retrieval_decay_s: what an absorptive memory gives back, at first and after how long 1/e of it.
+    retrieval_decay_s: what an absorptive memory gives back, at first and after how long 1/e of it; terminal: for light.
     """
 
     bsm: BellMeasurement = BellMeasurement()  # noqa: RUF009  (frozen)
@@ -29,6 +46,7 @@ class NodePhysics:
     attempts_1_over_e: float = math.inf
     retrieval_efficiency: float = 1.0
     retrieval_decay_s: float = math.inf
+    terminal: Terminal = Terminal()
 
     @property
     def gate_contrast(self) -> float:

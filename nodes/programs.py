@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,14 +28,16 @@ from typing import Final, TypeAlias
 
 import trio
 
-from emulator import BellState, Gate, Qubit, RandomStream
+from emulator import BellState, Gate, Qubit, RandomStream, Vector
 from emulator.time import Place
 
+from .bases import UNIFORM, checked_bases
 from .circuits import RANDOM_BASIS, Delivery, Request, Terms
 from .control.messages import Contract
 from .datagram import Datagram
 from .delivery import CircuitClosedError, CircuitRefusedError, EarlyPair, Pair
 from .end import Demand, EndNode
+from .photons import Receiver, SentTrain
 from .processing import Z_AXIS, ProcessingNode
 
 
@@ -132,8 +134,11 @@ class PairQueue:
 class CircuitEnd(PairQueue):
     """A program's end of a circuit: `await circuit.pair()` gives its pairs in the order in which they came."""
 
-    def __init__(self, node: EndNode, held: set[Qubit], limits: Limits = NO_LIMITS) -> None:
+    def __init__(
+        self, node: EndNode, held: set[Qubit], limits: Limits = NO_LIMITS, bases: Sequence[float] = UNIFORM
+    ) -> None:
         super().__init__(node, held, set())
+        self.bases = checked_bases(bases)
         self._limits = limits
         self._name = ""
         self._requests: dict[int, PairQueue] = {}
@@ -271,6 +276,7 @@ class ProgramNode:
         pairs: int = 0,
         deadline_s: float = math.inf,
         trace: bool = False,
+        bases: Sequence[float] = UNIFORM,
     ) -> AsyncIterator[CircuitEnd]:
         """Reserve a circuit to another end node for the length of the block.
 
@@ -280,7 +286,7 @@ class ProgramNode:
         nested: swap in nested order; cutoff_s: intermediate nodes discard what waited longer (0: never);
         distil, rounds: distil pairs by "bbpssw", "dejmps" or "epl" before they come, in so many rounds (for a next pair
         that takes more lanes than rounds and pairs held together); may_distil: the controller may decide to, if the
-        fidelity needs it.
+        fidelity needs it; bases: probabilities of X, Y and Z, in which a photonic client measures its halves.
 
         delivery: "keep" the qubits; "measure" them at both ends as soon as they are there, in a `basis` ("X", "Y", "Z",
         or "": each end draws one for each pair), which frees the memory; "early": hand them over before it is known
@@ -304,7 +310,7 @@ class ProgramNode:
             raise CircuitRefusedError(self.name, "there is no controller to promise a rate or a fidelity", "UNSUPP")
         demand = Demand(self._path(to), terms, contract=contract if controlled else None, requests=requests)
         limits = Limits(fidelity, max_age_s * 1e9, max_wait_s * 1e9, deadline_s * 1e9)
-        end = CircuitEnd(self._node, self._held, limits)
+        end = CircuitEnd(self._node, self._held, limits, bases)
         name = await self._node.open_circuit(demand, end)
         end.opened(name)
         try:
@@ -315,14 +321,63 @@ class ProgramNode:
                 await self._node.close_circuit(name)
 
     @asynccontextmanager
-    async def accept(self, peer: str) -> AsyncIterator[CircuitEnd]:
-        """Wait for a circuit from a peer, and be its other end for the length of the block."""
-        end = CircuitEnd(self._node, self._held)
+    async def accept(self, peer: str, *, bases: Sequence[float] = UNIFORM) -> AsyncIterator[CircuitEnd]:
+        """Wait for a circuit from a peer, and be its other end for the length of the block; bases: see `circuit`."""
+        end = CircuitEnd(self._node, self._held, bases=bases)
         await self._node.accept_circuit(peer, end)
         try:
             yield end
         finally:
             self._reclaim(end)
+
+    # -- light -----------------------------------------------------------------------------------------------------
+
+    async def send_photon(self, to: str, direction: Vector = Z_AXIS) -> int:
+        """Prepare a photon along a unit Bloch vector and send it to a neighbour; return when it left, in ns.
+
+        Raises LightRefusedError if there is no source, or no way for light.
+        """
+        return await self._node.light.send_photon(to, direction)
+
+    @asynccontextmanager
+    async def pulses(
+        self,
+        to: str,
+        pulses: int,
+        *,
+        intensities: Mapping[float, float],
+        bases: Sequence[float] = UNIFORM,
+        clock_hz: float = 0.0,
+    ) -> AsyncIterator[SentTrain]:
+        """Send a train of weak coherent pulses to a neighbour; the block begins when the last one has left.
+
+        intensities: probability of each mean number of photons; bases: probabilities of X, Y and Z; bits are uniform;
+        clock_hz: pulses per second (0: as fast as the hardware can). The notes of how each was prepared are there
+        until the end of the block. Raises LightRefusedError if there is no source, or no way for light.
+        """
+        train = await self._node.light.send_train(to, pulses, intensities, bases, clock_hz)
+        try:
+            yield train
+        finally:
+            self._node.light.forget(train.name)
+
+    @asynccontextmanager
+    async def photons(
+        self, sender: str, *, bases: Sequence[float] | None = None, direction: Vector | None = None
+    ) -> AsyncIterator[Receiver]:
+        """Watch for the photons and pulses of a neighbour for the length of the block.
+
+        bases: probabilities of X, Y and Z (uniform if absent); or direction: one unit Bloch vector to measure along.
+        Raises LightRefusedError if there are no detectors, or no way for light.
+        """
+        receiver = Receiver(bases, direction)
+        self._node.light.watch(sender, receiver)
+        try:
+            yield receiver
+        finally:
+            self._node.light.unwatch(sender, receiver)
+
+    # -- messages and qubits ---------------------------------------------------------------------------------------
 
     def socket(self, peer: str, service: str = "") -> Socket:
         """Return a socket to the program of another end node. Raises CircuitRefusedError if there is no path."""

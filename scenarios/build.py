@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from emulator import MS, PERFECT, US, Bank, Network, Port, S
-from links import Arm, Fibre, HeraldingStation, Switch
+from links import Arm, Fibre, HeraldingStation, Switch, light_ns
 from nodes import (
     Contract,
     Demand,
@@ -62,6 +62,7 @@ def build(
         actor = _node(scenario, plan, node, network)
         if isinstance(actor, EndNode):
             actor.find_path = partial(topology.path, node.name)
+            actor.light.find_station = partial(plan.light_station, node.name)
         restart_ns = None if node.restart_after_s is None else round(node.restart_after_s * S)
         network.add(actor, restart_after_ns=restart_ns)
     for hub, star in plan.switches.items():
@@ -156,15 +157,13 @@ def _join(scenario: Scenario, plan: Plan, link: Link, where: tuple[str | int, ..
     if optics.model(link.a, link.b, 0.0).p_success <= 0:
         raise ScenarioError([(where, f"no attempt between {link.a} and {link.b} can ever succeed")])
     preparation_us = max(plan.profiles[name].preparation_us for name in halves)
-    latencies_ns = {name: max(1, half.latency_ns) for name, half in halves.items()}
-    preparation_ns = round(preparation_us * US)
+    arms = [_arm(plan, name, half, round(preparation_us * US)) for name, half in halves.items()]
     if link.attempt_ms is not None:
-        light_ms = 2 * max(latencies_ns.values()) / MS
-        if link.attempt_ms < light_ms:
-            message = f"attempt_ms = {link.attempt_ms:g} is less than the light needs: at least {light_ms:g}"
+        needed_ns = light_ns(arms[0], arms[1])
+        if round(link.attempt_ms * MS) < needed_ns:
+            message = f"attempt_ms = {link.attempt_ms:g} is less than the light needs: at least {needed_ns / MS:g}"
             raise ScenarioError([(where, f"{link.a} and {link.b}: {message}")])
-        preparation_ns = round(link.attempt_ms * MS) - 2 * max(latencies_ns.values())
-    arms = [Arm(name, latency_ns, preparation_ns) for name, latency_ns in latencies_ns.items()]
+        arms = [replace(arm, preparation_ns=round(link.attempt_ms * MS) - needed_ns) for arm in arms]
     station = network.add(HeraldingStation(plan.station(link), network.engine, optics, arms))
     for arm in arms:
         network.connect(arm.node, station.name, latency_ns=arm.latency_ns, **_classical(link))
@@ -178,8 +177,7 @@ def _switch(scenario: Scenario, plan: Plan, hub: str, star: Star, network: Netwo
     own = Fibre(0.0, 0.0, latency_ns_per_km=scenario.latency_us_per_km * US)
     optics = Optics(links | {hub: next(iter(links.values()))}, plan.profiles, fibres | {hub: own})
     arms = [
-        Arm(name, max(1, fibre.latency_ns), round(plan.profiles[name].preparation_us * US))
-        for name, fibre in optics.fibres.items()
+        _arm(plan, name, fibre, round(plan.profiles[name].preparation_us * US)) for name, fibre in optics.fibres.items()
     ]
     switch = Switch(star.analysers, round(star.switch_ms * MS), round(star.slot_ms * MS))
     station = network.add(HeraldingStation(switch_name(hub), network.engine, optics, arms, switch=switch))
@@ -188,6 +186,11 @@ def _switch(scenario: Scenario, plan: Plan, hub: str, star: Star, network: Netwo
         network.connect(arm.node, station.name, latency_ns=arm.latency_ns, **classical)
         if arm.node != hub:
             network.connect(arm.node, hub, latency_ns=max(2, arm.latency_ns), **classical)
+
+
+def _arm(plan: Plan, name: str, fibre: Fibre, preparation_ns: int) -> Arm:
+    receives = plan.profiles[name].role == "receives"
+    return Arm(name, max(1, fibre.latency_ns), preparation_ns, fibre.transmission, receives)
 
 
 def _classical(link: Link) -> dict[str, Any]:

@@ -76,6 +76,14 @@ class Plan:
                 return switch_name(hub)
         return station_name(link)
 
+    def light_station(self, name: str, peer: str) -> str | None:
+        """Return the station through which light can go from one end node to another; None: there is no way."""
+        if peer not in self.nodes or not self._is_end(peer):
+            return None
+        found = {self.station(link) for link in self.links_of[name]}
+        shared = found.intersection(self.station(link) for link in self.links_of[peer])
+        return min(shared, default=None)
+
     def _is_end(self, name: str) -> bool:
         return self.nodes[name].kind in ("processing", "photonic")
 
@@ -106,6 +114,7 @@ def expand(scenario: Scenario) -> Plan:
     plan = Plan(nodes, profiles, tuple(links), links_of, {star.name: star for star in scenario.star}, tuple(demands))
     errors += _controller_errors(scenario, nodes)
     if not errors:
+        errors += _role_errors(plan, len(scenario.link))
         errors += _scheme_errors(plan, len(scenario.link))
         errors += _lane_errors(scenario, plan)
     if errors:
@@ -223,10 +232,31 @@ def _controller_errors(scenario: Scenario, nodes: dict[str, Node]) -> Iterator[t
                 yield ("route", k, key), 'only a controller can promise this; add a table [controller] with at = "..."'
 
 
+def _role_errors(plan: Plan, explicit: int) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for name, node in plan.nodes.items():
+        if plan.profiles[name].role == "receives" and node.kind != "photonic":
+            yield (), f'{name} is a {node.kind} node, which cannot have role = "receives"; only a photonic client can'
+    for k, link in enumerate(plan.links):
+        ends = {name: plan.profiles[name] for name in (link.a, link.b)}
+        receivers = [name for name, profile in ends.items() if profile.role == "receives"]
+        if not receivers or link.success_probability is not None:
+            continue
+        where: tuple[str | int, ...] = ("link", k) if k < explicit else ()
+        if link.scheme is not None:
+            yield (
+                where,
+                f"{receivers[0]} detects the photons itself, so no scheme of heralding applies: leave `scheme` out",
+            )
+        for name, profile in ends.items():
+            if name not in receivers and profile.scheme == "pair_source":
+                yield where, f"{name} has a pair source, which cannot send single photons to {receivers[0]}"
+
+
 def _scheme_errors(plan: Plan, explicit: int) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for k, link in enumerate(plan.links):
         a, b = plan.profiles[link.a].scheme, plan.profiles[link.b].scheme
-        if a != b and link.scheme is None and link.success_probability is None:
+        roles = plan.profiles[link.a].role, plan.profiles[link.b].role
+        if a != b and link.scheme is None and link.success_probability is None and "receives" not in roles:
             where: tuple[str | int, ...] = ("link", k) if k < explicit else ()
             message = f"{link.a} is made for {a}, {link.b} for {b}; say which `scheme` the link is to use"
             yield where, message

@@ -79,7 +79,9 @@ class Monitor:
         self._engine = engine
         self._pending: dict[tuple[PairId, PairId], _View] = {}
         self._broke_ns: dict[tuple[str, str], int] = {}  # when a circuit between two ends broke last
+        self._biased: set[tuple[str, str]] = set()
         history.observe("pair", self.on_pair)
+        history.observe("bases", self.on_bases)
         history.observe("turned", self.on_turned)
         history.observe("broken", self.on_broken)
         history.observe("crashes", self.on_crash)
@@ -107,6 +109,11 @@ class Monitor:
             if record.actor in route:
                 self._broke_ns[route] = record.time_ns
 
+    def on_bases(self, record: Record) -> None:
+        """Take the news that a client measures in biased bases: its outcomes are no fair samples of the fidelity."""
+        a, b, _ = record.fields
+        self._biased.add((a, b))
+
     def on_pair(self, record: Record) -> None:
         """Take one end's record of a delivered pair."""
         a, b, end, head, tail, bell, waited_ns, age_ns, position, generation = record.fields
@@ -122,7 +129,7 @@ class Monitor:
         statistics.delivered += 1
         self._check(first, view, f"pair {head} - {tail} of {a} and {b}")
         fidelity = _fidelity(first, view)
-        if fidelity is not None:
+        if fidelity is not None and (a, b) not in self._biased:
             statistics.add_fidelity(fidelity)
 
     def _view(self, record: Record, route: tuple[str, str], bell: int, position: int, generation: int) -> _View:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from links import AbstractLink, BrightStates, DoubleClick, Fibre, HeraldedStateModel, PairSource, SingleClick
+from links import (
+    AbstractLink,
+    BrightStates,
+    DoubleClick,
+    Fibre,
+    HeraldedStateModel,
+    MidpointSource,
+    PairSource,
+    SenderReceiver,
+    SingleClick,
+)
 from nodes.hardware import Profile
 
 from .schema import Link
@@ -32,6 +42,8 @@ class Optics:
         if link.success_probability is not None and link.fidelity is not None:
             return AbstractLink(link.success_probability, link.fidelity).model().with_modes(link.modes or 1)
         modes = link.modes or max(p.modes for p in profiles)
+        if any(profile.role == "receives" for profile in profiles):
+            return received(profiles, (self.fibres[a], self.fibres[b])).model().with_modes(modes)
         efficiencies = [self.profiles[n].arm_efficiency(self.fibres[n].transmission) for n in (a, b)]
         source = scheme(link.scheme or profiles[0].scheme, profiles, efficiencies)
         if not isinstance(source, SingleClick):
@@ -43,6 +55,29 @@ class Optics:
 
 def _dimmed(source: SingleClick, factor: float) -> SingleClick:
     return replace(source, alpha_a=factor * source.alpha_a, alpha_b=factor * source.alpha_b)
+
+
+def received(profiles: tuple[Profile, Profile], fibres: tuple[Fibre, Fibre]) -> SenderReceiver | MidpointSource:
+    """Return how pairs come about on a link with a receiver at one end, or at both."""
+    a, b = profiles
+    if a.role == b.role:
+        return MidpointSource(
+            mean_pairs=min(a.pairs_per_mode, b.pairs_per_mode),
+            efficiency_a=fibres[0].transmission * a.detector_efficiency,
+            efficiency_b=fibres[1].transmission * b.detector_efficiency,
+            dark_probability_a=a.dark_probability,
+            dark_probability_b=b.dark_probability,
+            optical_error_a=a.optical_error,
+            optical_error_b=b.optical_error,
+        )
+    sender, receiver = (b, a) if a.role == "receives" else (a, b)
+    transmission = fibres[0].transmission * fibres[1].transmission
+    return SenderReceiver(
+        efficiency=sender.emission * transmission * receiver.detector_efficiency,
+        dark_probability=receiver.dark_probability,
+        emission_fidelity=sender.emission_fidelity,
+        optical_error=receiver.optical_error,
+    )
 
 
 def scheme(

@@ -16,6 +16,7 @@ from . import gates
 from .bell import SIGNS, BellState, parity
 from .engine import MAX_QUBITS, Engine, StateTooLargeError
 from .gates import Gate, rotation
+from .light import Detection, Detector, PulseTrain, Setting, TrainId, UnderWayError, Vector
 from .measurement import PERFECT_BELL_MEASUREMENT, PERFECT_READOUT, BellMeasurement, Readout
 from .noise import PERFECT, LindbladNoise, MemoryNoise, Noise
 from .pair import werner
@@ -30,17 +31,24 @@ __all__ = [
     "SIGNS",
     "BellMeasurement",
     "BellState",
+    "Detection",
+    "Detector",
     "Engine",
     "Gate",
     "LindbladNoise",
     "MemoryNoise",
     "Noise",
+    "PulseTrain",
     "QubitError",
     "QubitId",
     "Readout",
+    "Setting",
     "Snapshot",
     "StateTooLargeError",
+    "TrainId",
+    "UnderWayError",
     "UnphysicalStateError",
+    "Vector",
     "from_density",
     "gates",
     "ghz",

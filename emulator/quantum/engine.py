@@ -8,6 +8,8 @@ Sans-io: time and random numbers are arguments. The rules:
   the history may not change.
 - Two qubits live in plain floats (`pair`), any other number up to eight in numpy (`tensor`). Measured qubits leave.
 
+Light under way between two nodes is in `trains`, see `light`; whoever looks at it last takes it out.
+
 `open` tells the engine that a memory position is ready to hold a qubit (and how it decoheres), `close` that it is so no
 longer. A pair heralded for a position that was closed meanwhile loses that half at once: the photon's partner is gone.
 """
@@ -23,6 +25,7 @@ import numpy as np
 from . import pair, tensor
 from .bell import BellState
 from .gates import Gate
+from .light import PulseTrain, TrainId
 from .measurement import PERFECT_BELL_MEASUREMENT, PERFECT_READOUT, BellMeasurement, Readout
 from .noise import PERFECT, Noise
 from .pauli import Array, UnphysicalStateError, checked
@@ -82,6 +85,7 @@ class Engine:
     def __init__(self) -> None:
         self._open: dict[QubitId, Noise] = {}
         self._qubits = _Qubits()
+        self.trains: dict[TrainId, PulseTrain] = {}
 
     # -- which qubits there are ------------------------------------------------------------------------------------
 

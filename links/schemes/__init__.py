@@ -8,13 +8,16 @@ from .abstract import AbstractLink
 from .afc import AtomicFrequencyComb
 from .double_click import DoubleClick
 from .pair_source import Occupation, PairSource
+from .received import MidpointSource, SenderReceiver
 from .single_click import SingleClick
 
 __all__ = [
     "AbstractLink",
     "AtomicFrequencyComb",
     "DoubleClick",
+    "MidpointSource",
     "Occupation",
     "PairSource",
+    "SenderReceiver",
     "SingleClick",
 ]

@@ -9,18 +9,20 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from importlib import resources
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from emulator import BellMeasurement, MemoryNoise, Readout
-from nodes.physics import NodePhysics
+from emulator import BellMeasurement, Detector, MemoryNoise, Readout
+from nodes.physics import NodePhysics, Terminal
 
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Duration: TypeAlias = Annotated[float, Field(gt=0)]
 Scheme: TypeAlias = Literal["single_click", "double_click", "pair_source"]
+Role: TypeAlias = Literal["sends", "receives", "both"]
 
 ERAS: Final = ("today", "near_future")
 IDEAL: Final = "ideal"
@@ -40,6 +42,9 @@ class Profile(BaseModel):
     photons; `emission_fidelity` of memory and photon; `bright_population` (alpha), `phase_std_rad` and
     `double_excitation` for single click; `pairs_per_mode` and `write_efficiency` for pair sources; `modes` tried at
     once; `preparation_us` before an attempt.
+
+    Light of programs and photonic clients: `role`, whether it sends or detects photons, or both; `optical_error`, the
+    share of its own light, or of what arrives, that is on the wrong side; `pulse_clock_mhz` of weak coherent pulses.
 
     Memory: `t1_s`, `t2_s`, `depolarising_s`, `dephasing_s` with its `dephasing_exponent`; `attempts_1_over_e` of
     attempts beside it; `retrieval_efficiency`, `retrieval_decay_s` of absorptive memories; `memories_per_link`,
@@ -65,6 +70,9 @@ class Profile(BaseModel):
     write_efficiency: Probability = 1.0
     modes: Annotated[int, Field(ge=1)] = 1
     preparation_us: Annotated[float, Field(ge=0)] = 0.0
+    role: Role = "sends"
+    optical_error: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    pulse_clock_mhz: Annotated[float, Field(ge=0, le=1e6)] = 0.0
 
     t1_s: Duration = _INF
     t2_s: Duration = _INF
@@ -128,11 +136,32 @@ class Profile(BaseModel):
             attempts_1_over_e=self.attempts_1_over_e,
             retrieval_efficiency=self.retrieval_efficiency,
             retrieval_decay_s=self.retrieval_decay_s,
+            terminal=self.terminal(),
         )
+
+    def terminal(self) -> Terminal:
+        """Return what a node with this hardware has for light that its programs send and receive."""
+        sends, contrast = self.role != "receives", 1 - 2 * self.optical_error
+        on_demand = sends and self.scheme != "pair_source"
+        return Terminal(
+            photon_probability=self.emission if on_demand else 0.0,
+            photon_contrast=max(0.0, (4 * self.emission_fidelity - 1) / 3),
+            photon_ns=_ns(self.preparation_us),
+            pulse_period_ps=math.ceil(1e6 / self.pulse_clock_mhz) if sends and self.pulse_clock_mhz else 0,
+            pulse_contrast=contrast,
+            detector=None
+            if self.role == "sends"
+            else Detector(self.detector_efficiency, self.dark_probability, contrast),
+        )
+
+    @property
+    def emission(self) -> float:
+        """Return the probability that a photon ends up in the fibre, within its window."""
+        return self.collection * self.conversion * self.window_share
 
     def arm_efficiency(self, transmission: float) -> float:
         """Return the probability that an emitted photon is detected at the station, given its fibre's transmission."""
-        return self.collection * self.conversion * self.window_share * self.detector_efficiency * transmission
+        return self.emission * self.detector_efficiency * transmission
 
 
 def _ns(duration_us: float) -> int:

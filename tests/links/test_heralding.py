@@ -40,6 +40,7 @@ def chance(p: float) -> HeraldedStateModel:
         "schemes.double_click",
         "schemes.pair_source",
         "schemes.rail",
+        "schemes.received",
         "schemes.single_click",
     ],
 )

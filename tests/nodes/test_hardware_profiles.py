@@ -11,7 +11,7 @@ NAMES = [name for name in profiles() if name != IDEAL]
 
 
 def test_there_are_two_eras_of_each_platform_and_the_ideal() -> None:
-    assert platforms() == ["afc", "atom", "ion", "nv", "photonic", "siv"]
+    assert platforms() == ["afc", "atom", "ion", "nv", "photonic", "receiver", "siv"]
     assert profiles() == [IDEAL, *(f"{platform}.{era}" for platform in platforms() for era in ERAS)]
 
 

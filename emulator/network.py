@@ -27,6 +27,10 @@ class ActorCrashError(RuntimeError):
         self.time_ns = time_ns
 
 
+class InjectedCrash(RuntimeError):  # noqa: N818  (it is no error of the actor that crashes)
+    """The end of an actor's life from outside, by a fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended: when, whether a person interrupted it, and what is still held though nothing goes on (leaks)."""
@@ -142,7 +146,7 @@ class Network:
 
     def crash(self, name: str, error: Exception | None = None) -> None:
         """Crash an actor from outside, as a fault does."""
-        self._cells[name].crash(error or RuntimeError("crashed on purpose"))
+        self._cells[name].crash(error or InjectedCrash("crashed on purpose"))
 
     async def _main(self, for_ns: int, drain_ns: int) -> Outcome:
         self._rank_all()

@@ -7,6 +7,7 @@ instant are put in order of actor before they are hashed: (time, actor, the acto
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -52,11 +53,21 @@ class History:
         self._buffer = bytearray()
         self._encoder = msgspec.msgpack.Encoder()
         self._observers: dict[str, list[Observer]] = {}
+        self._latest: deque[tuple[int, str, str, tuple[Any, ...]]] = deque(maxlen=0)
 
     @property
     def kept(self) -> list[Record] | None:
         """Return all records so far, in the canonical order, or None if they are not kept."""
         return None if self._kept is None else self._kept + self._sorted_instant()
+
+    @property
+    def latest(self) -> list[Record]:
+        """Return the latest records, in the raw order: as many as `remember` has asked for."""
+        return [Record(*entry) for entry in self._latest]
+
+    def remember(self, records: int) -> None:
+        """Keep the latest so many records at hand."""
+        self._latest = deque(self._latest, maxlen=records)
 
     def observe(self, kind: str, observer: Observer) -> None:
         """Call `observer(record)` for each record of a kind."""
@@ -69,7 +80,9 @@ class History:
                 raise ValueError(f"{actor} records {kind!r} at {time_ns} ns, but it is {self._time_ns} ns already")
             self._close_instant()
             self._time_ns = time_ns
-        self._instant.append((time_ns, actor, kind, fields))  # a plain tuple: a Record takes five times as long to make
+        entry = (time_ns, actor, kind, fields)  # a plain tuple: a Record takes five times as long to make
+        self._instant.append(entry)
+        self._latest.append(entry)
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind in self._observers:
             record = Record(time_ns, actor, kind, fields)

@@ -24,6 +24,7 @@ from nodes import (
 )
 
 from .expand import CONTROLLER, Plan, ScenarioError, station_name, switch_name
+from .invariants import Invariants
 from .monitor import Monitor
 from .optics import Optics
 from .paths import Topology
@@ -37,6 +38,7 @@ class World:
 
     network: Network
     monitor: Monitor
+    invariants: Invariants
     routes: tuple[tuple[str, str], ...]
     programs: Programs
     promises: Promises
@@ -56,7 +58,8 @@ def build(
     """Return the world of a scenario; raises ScenarioError if a link could never deliver a pair."""
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
-    monitor = Monitor(network.engine, network.history, routes)
+    invariants = Invariants(network)
+    monitor = Monitor(network.engine, network.history, routes, invariants.report)
     topology = Topology(plan.nodes, plan.links)
     for node in plan.nodes.values():
         actor = _node(scenario, plan, node, network)
@@ -74,7 +77,7 @@ def build(
         _add_controller(scenario, topology, network)
     promises = Promises(monitor)
     promises.watch(network.history)
-    return World(network, monitor, routes, Programs(), promises)
+    return World(network, monitor, invariants, routes, Programs(), promises)
 
 
 def _fibre(scenario: Scenario, link: Link) -> Fibre:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from emulator import Engine, History, PairId, Record, S, Snapshot, parity
 from emulator.time import LagHistogram
+
+
+class Report(Protocol):
+    """Whom to tell of a violation."""
+
+    def __call__(
+        self, invariant: str, actors: tuple[str, ...], text: str, pair: tuple[PairId, PairId] | None = None
+    ) -> None:
+        """Take it."""
 
 
 @dataclass(slots=True)
@@ -66,16 +76,16 @@ class _View:
 class Monitor:
     """Watches the records of delivered pairs.
 
-    `routes` has the statistics by (head-end, tail-end); `violations` what must never be: the two ends disagree on the
-    Bell state of a pair, or an end's belief is not what the reported outcomes make it.
+    `routes` has the statistics by (head-end, tail-end). `report` is told what must never be: the two ends disagree on
+    the Bell state of a pair, or an end's belief is not what the reported outcomes make it.
 
     When a circuit breaks, since somebody on its path has lost their memory, one end may have got a pair whose other
     half the other end has to give up.
     """
 
-    def __init__(self, engine: Engine, history: History, routes: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, engine: Engine, history: History, routes: Iterable[tuple[str, str]], report: Report) -> None:
         self.routes = {route: RouteStatistics() for route in routes}
-        self.violations: list[str] = []
+        self._report = report
         self._engine = engine
         self._pending: dict[tuple[PairId, PairId], _View] = {}
         self._broke_ns: dict[tuple[str, str], int] = {}  # when a circuit between two ends broke last
@@ -127,7 +137,7 @@ class Monitor:
             self._pending[head, tail] = view
             return
         statistics.delivered += 1
-        self._check(first, view, f"pair {head} - {tail} of {a} and {b}")
+        self._check(first, view, (head, tail))
         fidelity = _fidelity(first, view)
         if fidelity is not None and (a, b) not in self._biased:
             statistics.add_fidelity(fidelity)
@@ -139,13 +149,14 @@ class Monitor:
         snapshot = self._engine.snapshot(qubit, *self._engine.partners(qubit))
         return _View(route, record.time_ns, bell, 0, 0, snapshot)
 
-    def _check(self, first: _View, second: _View, pair: str) -> None:
+    def _check(self, first: _View, second: _View, pair: tuple[PairId, PairId]) -> None:
         if first.bell != second.bell:
-            self.violations.append(f"{pair}: the ends believe in Bell states {first.bell} and {second.bell}")
+            self._report("bell", first.route, f"the ends believe in Bell states {first.bell} and {second.bell}", pair)
         for view, turned in ((first, 0), (second, first.turned)):
             told = view.snapshot.bells if view.snapshot is not None else None
             if told is not None and told[1] != view.bell ^ turned:
-                self.violations.append(f"{pair}: an end believes in Bell state {view.bell}, outcomes say {told[1]}")
+                text = f"an end believes in Bell state {view.bell}, outcomes say {told[1] ^ turned}"
+                self._report("bell", first.route, text, pair)
 
 
 def _fidelity(first: _View, second: _View) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 from emulator import Outcome
 
 from .build import World
+from .invariants import Violation
 
 _MS = 1e6
 _FEWEST = 5  # with fewer samples a mean fidelity says too little to be shown
@@ -28,14 +29,22 @@ class Run:
     wall_s: float
 
     @property
-    def violations(self) -> list[str]:
+    def broken(self) -> list[Violation]:
         """Return which invariants broke."""
+        now_ns = self.outcome.emulated_ns
+        found = list(self.world.invariants.violations)
         unmatched = self.world.monitor.unmatched
-        found = list(self.world.monitor.violations)
         if unmatched and not self.outcome.interrupted:
-            found.append(f"{unmatched} pairs were delivered at one end only")
-        failures = self.world.programs.failures
-        return found + [f"a program on {node} failed: {type(error).__name__}: {error}" for node, error in failures]
+            found.append(Violation("both ends", now_ns, (), f"{unmatched} pairs were delivered at one end only"))
+        for node, error in self.world.programs.failures:
+            text = f"a program on {node} failed: {type(error).__name__}: {error}"
+            found.append(Violation("programs", now_ns, (node,), text))
+        return found
+
+    @property
+    def violations(self) -> list[str]:
+        """Return which invariants broke, a line for each."""
+        return [str(violation) for violation in self.broken]
 
     @property
     def good(self) -> bool:
@@ -66,6 +75,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "demands": run.world.promises.as_json(run.outcome.emulated_ns),
         "leaks": run.outcome.leaks,
         "violations": run.violations,
+        "violation_details": [violation.as_json() for violation in run.broken],
         "interrupted": run.outcome.interrupted,
         "crashes": network.history.counts.get("crashes", 0),
         "refusals": network.history.counts.get("refused", 0),
@@ -129,8 +139,18 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         yield f"{data['lost_messages']} messages were lost in full queues"
     for what, count in data["leaks"].items():
         yield f"LEAK: {count} {what}"
-    for violation in data["violations"]:
-        yield f"VIOLATION: {violation}"
+    for violation in data["violation_details"]:
+        yield from _violation_lines(violation)
+
+
+def _violation_lines(violation: dict[str, Any]) -> Iterator[str]:
+    yield f"VIOLATION: {violation['invariant']}: {violation['text']}, at {violation['time_s']:.9f} s"
+    for line in violation["lineage"]:
+        yield f"    {line}"
+    if violation["before"]:
+        yield "  what its actors did just before:"
+        for line in violation["before"]:
+            yield f"    {line}"
 
 
 def busiest(world: World, most: int) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from emulator import MS, US, Bank, Network, Port
 from links import AbstractLink, Arm, Fixed, HeraldingStation
 from nodes import Demand, NodePhysics, ProcessingNode, Repeater
+from scenarios.invariants import Invariants
 from scenarios.monitor import Monitor
 
 LATENCY_NS = 10 * US  # from each node to the station
@@ -38,7 +39,8 @@ class Attempts:
 def chain(west: int, east: int, physics: NodePhysics) -> SimpleNamespace:
     """Join alice, a repeater and bob by links that need fixed numbers of attempts."""
     network = Network(seed=3)
-    monitor = Monitor(network.engine, network.history, [("alice", "bob")])
+    invariants = Invariants(network)
+    monitor = Monitor(network.engine, network.history, [("alice", "bob")], invariants.report)
 
     def port(peer: str, station: str) -> dict[str, Port]:
         return {peer: Port(station, f"towards {peer}")}
@@ -59,7 +61,7 @@ def chain(west: int, east: int, physics: NodePhysics) -> SimpleNamespace:
         for node_name in (end, "mid"):
             network.connect(node_name, name, latency_ns=LATENCY_NS)
         network.connect(end, "mid", latency_ns=2 * LATENCY_NS)
-    return SimpleNamespace(network=network, monitor=monitor, mid=mid)
+    return SimpleNamespace(network=network, monitor=monitor, invariants=invariants, mid=mid)
 
 
 @pytest.mark.parametrize("one_over_e", [3.0, 1000.0])
@@ -75,7 +77,7 @@ def test_a_stored_pair_loses_coherence_with_each_attempt_on_the_other_link(
     assert statistics.delivered > 10
     expected = (1 + math.exp(-beside / one_over_e)) / 2
     assert statistics.fidelity_mean == pytest.approx(expected, abs=1e-9)
-    assert (outcome.leaks, world.monitor.violations) == ({}, [])
+    assert (outcome.leaks, world.invariants.violations) == ({}, [])
 
 
 def test_attempts_do_not_disturb_hardware_that_is_immune_to_them() -> None:

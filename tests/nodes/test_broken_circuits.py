@@ -47,7 +47,7 @@ def delivered_after(world: World, time_ns: int) -> list[int]:
 
 
 def assert_whole(world: World, leaks: dict[str, int]) -> None:
-    assert (leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 @pytest.mark.parametrize("name", [*NAMES, *STATIONS])

@@ -23,7 +23,7 @@ def swap_outcomes(worlds: SimpleNamespace, world: Any) -> list[int]:
 
 def check_clean(worlds: SimpleNamespace, world: Any, outcome: Any) -> None:
     assert outcome.leaks == {}
-    assert world.monitor.violations == []
+    assert world.invariants.violations == []
     assert world.monitor.unmatched == 0
     assert worlds.strays_of(world) == 0
     statistics = world.monitor.routes["alice", "bob"]

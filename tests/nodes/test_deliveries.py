@@ -28,7 +28,7 @@ def run_both(
     world.install("bob", bob)
     outcome = world.network.run(for_ns=for_ns)
     assert [str(error) for _, error in world.programs.failures] == []
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
     return world
 
 
@@ -204,7 +204,7 @@ def test_requests_come_and_go_within_a_circuit_and_without_any_its_links_rest(wo
     world.install("bob", bob)
     outcome = world.network.run(for_ns=S)
     assert [str(error) for _, error in world.programs.failures] == []
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
     assert [entry for entry in got if entry[0] != "bob"] == [("keep", 2, 2)] * 5 + [("measure", 3, 3)] * 5 + [
         ("keep", 4, 4)
     ] * 5
@@ -238,7 +238,7 @@ def test_a_request_for_some_pairs_goes_on_in_the_next_epoch_of_its_circuit(world
     world.network.timeline.at(20 * MS, world.network.crash, "r")
     outcome = world.network.run(for_ns=S)
     assert [str(error) for _, error in world.programs.failures] == []
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
     assert len(got) == 40
     assert got[0] < 20 * MS < got[-1]
 
@@ -288,7 +288,7 @@ def test_a_photonic_client_has_measured_whatever_is_asked(worlds: SimpleNamespac
     world.install("alice", alice)
     outcome = world.network.run(for_ns=S)
     assert isinstance(world.network.actors["bob"], PhotonicClient)
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
     assert len(got) == 5
 
 

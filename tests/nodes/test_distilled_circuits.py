@@ -36,7 +36,7 @@ def attempts_by_round(worlds: SimpleNamespace, world: Any) -> Counter[int]:
 
 def check_clean(worlds: SimpleNamespace, world: Any, outcome: Any) -> Any:
     assert outcome.leaks == {}
-    assert world.monitor.violations == []
+    assert world.invariants.violations == []
     assert world.monitor.unmatched == 0
     assert worlds.strays_of(world) == 0
     return world.monitor.routes["alice", "bob"]
@@ -159,7 +159,7 @@ def test_pairs_go_through_rounds_behind_an_optical_switch(worlds: SimpleNamespac
     world = worlds.read({"star": [star | optics], "route": [route]})
     outcome = world.network.run(for_ns=S // 2)
     statistics = world.monitor.routes["city-1", "city-2"]
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
     assert statistics.delivered > 20
     forecast = PROTOCOLS["dejmps"].forecast(werner(0.9), werner(0.9))
     second = PROTOCOLS["dejmps"].forecast(forecast.weights, forecast.weights)

@@ -73,7 +73,7 @@ def test_a_circuit_whose_nodes_hear_late_of_the_start_works_all_the_same(worlds:
     started = starts(world)
     assert started["alice"] > started["r1"] > started["r2"]
     assert world.monitor.routes["alice", "bob"].delivered > 10
-    assert (outcome.leaks, world.monitor.violations, worlds.strays_of(world)) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, worlds.strays_of(world)) == ({}, [], 0)
 
 
 def test_a_head_end_without_memory_refuses_its_own_request(worlds: SimpleNamespace) -> None:
@@ -110,7 +110,7 @@ def test_what_a_refused_request_gave_back_serves_another(worlds: SimpleNamespace
     outcome = world.network.run(for_ns=S // 5)
     assert refusals(world)
     assert world.monitor.routes["alice", "bob"].delivered > 100
-    assert (outcome.leaks, world.monitor.violations) == ({}, [])
+    assert (outcome.leaks, world.invariants.violations) == ({}, [])
 
 
 def test_nodes_refuse_to_be_what_they_cannot_be(worlds: SimpleNamespace) -> None:
@@ -141,7 +141,7 @@ def test_two_circuits_share_a_link_and_their_pairs_are_kept_apart(worlds: Simple
     for statistics in world.monitor.routes.values():
         assert statistics.delivered > 100
         assert statistics.fidelity_mean == pytest.approx(1, abs=1e-9)
-    assert (outcome.leaks, world.monitor.violations, worlds.strays_of(world)) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, worlds.strays_of(world)) == ({}, [], 0)
 
 
 def test_a_hub_shares_one_bank_between_its_ports(worlds: SimpleNamespace) -> None:
@@ -167,7 +167,7 @@ def test_a_hub_shares_one_bank_between_its_ports(worlds: SimpleNamespace) -> Non
     }
     assert min(s.delivered for s in world.monitor.routes.values()) >= 100
     assert len(world.monitor.routes) == 2
-    assert (outcome.leaks, world.monitor.violations, worlds.strays_of(world)) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, worlds.strays_of(world)) == ({}, [], 0)
 
 
 def test_a_bank_of_one_position_cannot_serve_both_sides_of_a_circuit(worlds: SimpleNamespace) -> None:
@@ -187,7 +187,7 @@ def test_the_end_may_come_at_any_moment_of_a_circuits_life(worlds: SimpleNamespa
     for for_ns in range(1, 1500 * US, 19_983):
         world = worlds.read(document, seed=for_ns, keep_history=False)
         outcome = world.network.run(for_ns=for_ns)
-        state = (outcome.leaks, world.monitor.violations, world.monitor.unmatched, worlds.strays_of(world))
+        state = (outcome.leaks, world.invariants.violations, world.monitor.unmatched, worlds.strays_of(world))
         assert state == ({}, [], 0, 0), f"ended at {for_ns} ns"
 
 
@@ -223,7 +223,7 @@ def test_tear_down_after_tear_down_crosses_heralds_and_words_and_leaks_nothing(
     assert {"Expire", "Stopped", "Track"} <= set(kinds)
     assert world.monitor.routes["alice", "bob"].fidelity_mean == pytest.approx(1, abs=1e-9)
     assert world.monitor.unmatched == 0
-    assert (outcome.leaks, world.monitor.violations, worlds.strays_of(world)) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, worlds.strays_of(world)) == ({}, [], 0)
 
 
 def test_sessions_that_time_out_are_begun_again(worlds: SimpleNamespace) -> None:
@@ -233,7 +233,7 @@ def test_sessions_that_time_out_are_begun_again(worlds: SimpleNamespace) -> None
     kinds = [kind_of(record) for record in worlds.records_of(world)]
     assert kinds.count("TimedOut") > 200
     assert world.monitor.routes["alice", "bob"].delivered > 50
-    assert (outcome.leaks, world.monitor.violations, worlds.strays_of(world)) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, worlds.strays_of(world)) == ({}, [], 0)
 
 
 def kind_of(record: Record) -> str:

@@ -62,7 +62,7 @@ def test_two_clients_never_break_the_parity_rule(worlds: SimpleNamespace, hubs: 
     same = sum(r.bases[0] == r.bases[1] for r in found)
     for flip in (1, 2, 3):  # the oracle has power: with a wrong Bell index, two of three bases break it
         assert abs(errors(found, flip=flip) / same - 2 / 3) < hoeffding(same)
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 def test_bases_and_outcomes_of_clients_are_random(worlds: SimpleNamespace) -> None:
@@ -92,7 +92,7 @@ def test_a_clients_outcome_agrees_with_the_qubit_at_the_other_end(
     # Each sample is 1 if the qubit is in the state that the outcome says, and -1/2 in the opposite one.
     assert statistics.fidelity_sum == pytest.approx(statistics.samples, abs=1e-9)
     assert statistics.fidelity_squares == pytest.approx(statistics.samples, abs=1e-9)
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 def test_a_client_holds_nothing_but_the_photons_under_way(worlds: SimpleNamespace) -> None:
@@ -137,7 +137,7 @@ def test_a_client_keeps_no_account_of_attempts_beside_what_it_has_measured(world
     outcome = world.network.run(for_ns=20 * MS)
     assert most > 0
     assert errors(rounds(worlds, world)) == 0
-    assert (outcome.leaks, world.monitor.violations) == ({}, [])
+    assert (outcome.leaks, world.invariants.violations) == ({}, [])
 
 
 def test_outcomes_of_halves_that_expire_are_forgotten(worlds: SimpleNamespace) -> None:
@@ -149,7 +149,7 @@ def test_outcomes_of_halves_that_expire_are_forgotten(worlds: SimpleNamespace) -
     assert 50 < len(rounds(worlds, world)) < world.network.actors["hub1"].swaps / 2
     assert errors(rounds(worlds, world)) == 0
     assert [world.network.actors[name]._outcomes for name in ("alice", "bob")] == [{}, {}]
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 def test_a_detector_that_gives_no_answer_leaves_no_basis(worlds: SimpleNamespace) -> None:
@@ -164,4 +164,4 @@ def test_a_detector_that_gives_no_answer_leaves_no_basis(worlds: SimpleNamespace
     assert all(r.outcomes[0] == 0 for r in dark)
     assert errors(found) == 0
     assert world.monitor.routes["alice", "bob"].fidelity_mean == 1
-    assert (outcome.leaks, world.monitor.violations) == ({}, [])
+    assert (outcome.leaks, world.invariants.violations) == ({}, [])

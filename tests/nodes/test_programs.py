@@ -147,7 +147,11 @@ def test_a_program_that_raises_ends_alone() -> None:
     run = run_programs("chain", {ALICE: alice, BOB: other}, for_s=2, settings=CHAIN)
     assert run.outcome.leaks == {}
     assert len(got) == 1
-    assert run.violations == ["a program on chain-a failed: ZeroDivisionError: oh"]
+    (violation,) = run.broken
+    assert (violation.invariant, violation.text) == (
+        "programs",
+        "a program on chain-a failed: ZeroDivisionError: oh",
+    )
     assert not run.good
 
 

@@ -101,7 +101,7 @@ def test_rate_and_fidelity_are_those_of_the_closed_form(worlds: SimpleNamespace,
     assert z_of(statistics.delivered, round(attempts), model.p_success) < 5
     assert statistics.fidelity_sem is not None
     assert abs(statistics.fidelity_mean - model.fidelity) < 5 * statistics.fidelity_sem + 1e-9
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 def test_a_source_between_two_receivers(worlds: SimpleNamespace) -> None:
@@ -115,7 +115,7 @@ def test_a_source_between_two_receivers(worlds: SimpleNamespace) -> None:
     assert statistics.delivered > 1000
     assert statistics.fidelity_sem is not None
     assert abs(statistics.fidelity_mean - model.fidelity) < 5 * statistics.fidelity_sem + 1e-9
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 def test_a_client_that_sends_and_one_that_receives_make_a_prepare_and_measure_link(worlds: SimpleNamespace) -> None:
@@ -125,7 +125,7 @@ def test_a_client_that_sends_and_one_that_receives_make_a_prepare_and_measure_li
     statistics = world.monitor.routes["alice", "bob"]
     assert statistics.samples > 100
     assert statistics.fidelity_mean == 1
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 def test_receivers_behind_a_switch_get_pairs_from_other_end_nodes_and_over_the_backbone(
@@ -146,14 +146,14 @@ def test_receivers_behind_a_switch_get_pairs_from_other_end_nodes_and_over_the_b
     assert [world.monitor.routes[r].delivered > 20 for r in world.routes] == [True] * 3
     for route in world.routes:
         assert world.monitor.routes[route].fidelity_mean > 0.9
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 @pytest.mark.parametrize("at_us", [1, 95, 100, 105, 130, 150, 160, 200])
 def test_a_circuit_given_back_at_any_moment_leaves_nothing(worlds: SimpleNamespace, at_us: int) -> None:
     world = worlds.read(document(processing(), receiver(), loss_db=0))
     outcome = world.network.run(for_ns=at_us * 1000)
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
 
 
 def test_a_controller_promises_what_a_receiver_will_get(worlds: SimpleNamespace) -> None:
@@ -191,7 +191,7 @@ def test_programs_of_clients_choose_their_bases_at_both_ends(worlds: SimpleNames
     world.install("alice", alice)
     world.install("bob", bob)
     outcome = world.network.run(for_ns=S)
-    assert (outcome.leaks, world.programs.failures, world.monitor.violations) == ({}, [], [])
+    assert (outcome.leaks, world.programs.failures, world.invariants.violations) == ({}, [], [])
     assert {p.basis for p in seen["bob"]} == {1}
     assert {p.basis for p in seen["alice"]} == {1, 3}
     assert z_of(sum(p.basis == 3 for p in seen["alice"]), 400, 0.8) < 5

@@ -24,7 +24,7 @@ def run(*settings: str, for_s: float, seed: int = 1) -> tuple[World, list[Record
     world.network.history.observe("pair", lambda record: waits.append(record) if record.fields[2] == 0 else None)
     outcome = world.network.run(for_ns=round(for_s * 1e9))
     assert outcome.leaks == {}
-    assert world.monitor.violations == []
+    assert world.invariants.violations == []
     assert world.monitor.unmatched == 0
     return world, waits
 

@@ -1,0 +1,123 @@
+"""What the observer of invariants finds when something is wrong, and that it says where to look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from emulator import Herald, Network
+from nodes import QuantumNode
+from nodes.circuits import SwapRole
+from scenarios.build import World
+from scenarios.invariants import Violation
+from scenarios.report import Run, as_json, summary
+from scenarios.run import prepare
+
+S = 10**9
+SETTINGS = ("links=3", "length_km=10", "hardware=ideal", "chain.0.success_probability=0.2", "chain.0.fidelity=1")
+
+
+def world_of(*settings: str) -> World:
+    return prepare("chain", (*SETTINGS, *settings), seed=3)[2]
+
+
+def found(world: World, for_s: float = 0.05) -> list[Violation]:
+    world.network.run(for_ns=round(for_s * S))
+    return world.invariants.violations
+
+
+def test_a_good_run_breaks_nothing() -> None:
+    world = world_of("route.0.cutoff_s=0.002")
+    assert found(world, 0.5) == []
+    assert world.monitor.routes["chain-a", "chain-b"].delivered > 100
+
+
+def test_an_actor_that_ends_by_an_error_is_a_violation_and_a_fault_is_not() -> None:
+    world = world_of()
+    for name in ("chain-1", "chain-2"):
+        world.network._restart_ns[name] = 1000
+
+    def oops() -> None:
+        world.network.crash("chain-2", ZeroDivisionError("oops"))
+
+    world.network.timeline.at(S // 100, world.network.crash, "chain-1")
+    world.network.timeline.at(S // 50, oops)
+    (violation,) = found(world)
+    assert (violation.invariant, violation.actors) == ("crash", ("chain-2",))
+    assert violation.text == "chain-2 ended by ZeroDivisionError"
+    assert violation.time_ns == S // 50
+    assert all(" chain-2 " in line for line in violation.before)
+    assert violation.before
+
+
+def test_a_forgotten_frame_update_is_found_with_the_swaps_by_which_the_pair_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swapped = SwapRole.swapped
+
+    def forgetful(self: SwapRole, west: Any, east: Any, outcome: Any, *rest: Any) -> None:
+        swapped(self, west, east, 0 if outcome is not None and self.index == 1 else outcome, *rest)
+
+    monkeypatch.setattr(SwapRole, "swapped", forgetful)
+    violations = found(world_of())
+    assert {v.invariant for v in violations} == {"bell"}
+    assert violations[0].lineage[0].startswith("chain-1 swapped chain-a~chain-1 ")
+    assert len(violations[0].lineage) == 2
+    assert violations[0].actors == ("chain-a", "chain-b")
+
+
+def test_a_cutoff_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SwapRole, "discard_before", lambda *_: None)
+    violations = found(world_of("route.0.cutoff_s=0.0002"), 0.2)
+    assert {v.invariant for v in violations} == {"cutoff"}
+    assert "ms old, beyond the cutoff" in violations[0].text
+
+
+def test_a_herald_that_names_a_pair_again_is_found() -> None:
+    world = world_of()
+    station = world.network.actors["chain-1~chain-2"]
+
+    def again() -> None:
+        for name in ("chain-1", "chain-2"):
+            station.send(name, Herald(999, 1, 0, 0, 0))
+
+    world.network.timeline.at(S // 25, again)
+    assert [v.text for v in found(world)] == ["the name of pair chain-1~chain-2 1 has come back"] * 2
+
+
+def test_a_half_that_is_used_twice_is_found() -> None:
+    world = world_of()
+    node = world.network.actors["chain-1"]
+    assert isinstance(node, QuantumNode)
+
+    def again() -> None:
+        node.record("swap", "c", ("chain-a~chain-1", 1), ("x", 1), -1)
+
+    world.network.timeline.at(S // 25, again)
+    assert [v.text for v in found(world)] == ["chain-a~chain-1 1 was swapped at chain-1, where it had been swapped"]
+
+
+def test_a_message_that_outruns_light_is_found() -> None:
+    network: Network = world_of().network
+    world = world_of()
+    channel = world.network.channel("chain-1", "chain-2")
+    assert channel.latency_ns == network.channel("chain-1", "chain-2").latency_ns
+    channel._delay_ns = 1
+    assert {v.invariant for v in found(world, 0.01)} == {"light"}
+
+
+def test_the_report_tells_all_of_a_violation() -> None:
+    world = world_of()
+    world.network._restart_ns["chain-1"] = 1000
+    world.network.timeline.at(S // 100, lambda: world.network.crash("chain-1", KeyError("x")))
+    outcome = world.network.run(for_ns=S // 20)
+    run = Run("chain", 3, 1.0, world, outcome, 1.0)
+    assert not run.good
+    data = as_json(run)
+    assert data["violations"] == ["crash: chain-1 ended by KeyError, at 0.010000000 s"]
+    assert data["violation_details"][0]["actors"] == ["chain-1"]
+    lines = list(summary(run))
+    at = lines.index("VIOLATION: crash: chain-1 ended by KeyError, at 0.010000000 s")
+    assert lines[at + 1] == "  what its actors did just before:"
+    assert "chain-1 crashes KeyError" in lines[-1]

@@ -68,7 +68,7 @@ def test_a_forgotten_frame_update_is_found_with_the_swaps_by_which_the_pair_came
 
 
 def test_a_cutoff_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SwapRole, "discard_before", lambda *_: None)
+    monkeypatch.setattr(QuantumNode, "_watch_cutoff", lambda *_: None)
     violations = found(world_of("route.0.cutoff_s=0.0002"), 0.2)
     assert {v.invariant for v in violations} == {"cutoff"}
     assert "ms old, beyond the cutoff" in violations[0].text

@@ -12,11 +12,11 @@ from .memory import Bank, MemoryFullError, Owner, QuantumDevice, QuantumMemory, 
 from .messages import Message, MessageError, PairId, decode, encode, message_types
 from .network import ActorCrashError, Network, Outcome
 from .port import (
-    UNKNOWN,
+    FULL,
     Begin,
-    Contrasts,
     Half,
     Herald,
+    Loaded,
     Paused,
     Port,
     Session,
@@ -24,7 +24,6 @@ from .port import (
     Stop,
     Stopped,
     TimedOut,
-    multiplied,
 )
 from .quantum import (
     PERFECT,
@@ -42,11 +41,25 @@ from .quantum import (
 )
 from .randomness import RandomStream
 from .records import History, Record
+from .storage import (
+    FRESH,
+    UNBIASED,
+    UNKNOWN,
+    Bias,
+    Contrasts,
+    StorageLaw,
+    Stored,
+    after_storage,
+    multiplied,
+)
 from .time import Timeline
 
 __all__ = [
+    "FRESH",
+    "FULL",
     "MS",
     "PERFECT",
+    "UNBIASED",
     "UNKNOWN",
     "US",
     "Actor",
@@ -55,6 +68,7 @@ __all__ = [
     "Begin",
     "BellMeasurement",
     "BellState",
+    "Bias",
     "Channel",
     "ChannelFault",
     "Contrasts",
@@ -68,6 +82,7 @@ __all__ = [
     "Herald",
     "History",
     "LinkFigures",
+    "Loaded",
     "Mailbox",
     "MemoryFullError",
     "MemoryNoise",
@@ -94,9 +109,12 @@ __all__ = [
     "Start",
     "Stop",
     "Stopped",
+    "StorageLaw",
+    "Stored",
     "TimedOut",
     "Timeline",
     "UnknownActorError",
+    "after_storage",
     "decode",
     "encode",
     "message_types",

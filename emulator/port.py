@@ -7,7 +7,7 @@ label (the circuit they serve), tells both when to emit (`Begin`), and announces
     node                            station
      | -- Start(label, position) -->  |    one session
      | <-- Begin(first emission) ---  |    the other side has one too: attempts begin
-     | <-- Paused ------------------  |    others are served for a while; another Begin follows
+     | <-- Paused ------------------  |    others are served, or the other side withdrew; another Begin may follow
      | <-- Herald(pair, bell) ------  |    or TimedOut, or (after a Stop) Stopped: the session has ended
 """
 
@@ -19,16 +19,12 @@ from typing import Final, TypeAlias
 
 from .memory import Owner, QuantumMemory, Qubit
 from .messages import Message, PairId
+from .storage import UNBIASED, UNKNOWN, Bias, Contrasts
 
-# How strongly the outcomes of a pair's two ends agree in the bases X, Y and Z: its fidelity is (1 + their sum) / 4.
-Contrasts: TypeAlias = tuple[float, float, float]
+# How likely a memory really holds an excitation after a herald: the node's own, and both.
+Loaded: TypeAlias = tuple[float, float]
 
-UNKNOWN: Final[Contrasts] = (0.0, 0.0, 0.0)
-
-
-def multiplied(a: Contrasts, b: Contrasts) -> Contrasts:
-    """Return what is left of contrasts: along a chain of swapped pairs, and with storage, they multiply."""
-    return a[0] * b[0], a[1] * b[1], a[2] * b[2]
+FULL: Final[Loaded] = (1.0, 1.0)
 
 
 class Start(Message, frozen=True, tag="link-start"):
@@ -56,17 +52,20 @@ class Stop(Message, frozen=True, tag="link-stop"):
 class Begin(Message, frozen=True, tag="link-begin"):
     """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`.
 
-    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|.
+    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|; bias: the means of
+    the announced sign of ZZ and of it times <Z> of the receiver's half and of the other; loaded: see `Loaded`.
     """
 
     session: int
     first_emission_ns: int
     period_ns: int
     contrasts: Contrasts
+    bias: Bias = UNBIASED
+    loaded: Loaded = FULL
 
 
 class Paused(Message, frozen=True, tag="link-paused"):
-    """Station to node: the analyser serves others for a while."""
+    """Station to node: attempts rest, since the analyser serves others or the other side has withdrawn."""
 
     session: int
 
@@ -102,6 +101,8 @@ class Half:
     qubit: Qubit | None  # None once it was measured
     emitted_ns: int
     contrasts: Contrasts = UNKNOWN  # of the pair when it was fresh
+    bias: Bias = UNBIASED
+    loaded: Loaded = FULL
 
 
 @dataclass(slots=True)
@@ -113,6 +114,8 @@ class Session:
     emitting_since_ns: int | None = None
     period_ns: int = 1
     contrasts: Contrasts = UNKNOWN
+    bias: Bias = UNBIASED
+    loaded: Loaded = FULL
     stopping: bool = False
 
 
@@ -169,7 +172,7 @@ class Port:
             self.emitted += _attempts(session, message.first_emission_ns)  # with an earlier partner
             session.emitting_since_ns = message.first_emission_ns
             session.period_ns = message.period_ns
-            session.contrasts = message.contrasts
+            session.contrasts, session.bias, session.loaded = message.contrasts, message.bias, message.loaded
 
     def paused(self, number: int, now_ns: int) -> None:
         """Note that a session's attempts rest."""

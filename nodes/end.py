@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,6 @@ from emulator import (
     MS,
     Bank,
     BellState,
-    Contrasts,
     Envelope,
     Half,
     Handler,
@@ -23,7 +21,9 @@ from emulator import (
     QuantumDevice,
     Qubit,
     S,
-    multiplied,
+    StorageLaw,
+    Stored,
+    after_storage,
 )
 from emulator.time import Place
 
@@ -184,8 +184,8 @@ class EndNode(QuantumNode):
         if consumer is not None:
             self._consumers[name] = consumer
         port = self.ports.get(demand.path[1])
-        decay = (0.0, 0.0) if port is None else self.storage_decay(port)
-        self.reserve(Reserve(name, demand.path, demand.terms, 0, decay))
+        storage = StorageLaw() if port is None else self.storage_law(port)
+        self.reserve(Reserve(name, demand.path, demand.terms, 0, storage))
         try:
             await request.answered.wait()
         except trio.Cancelled:
@@ -381,15 +381,14 @@ class EndNode(QuantumNode):
     def _estimate(self, circuit: Circuit, half: Half, track: Track) -> float:
         """Return a pair's fidelity, by what all nodes on its way know of their links, memories and measurements."""
         contrast = self.settle(half)
-        x, y, z = multiplied(track.contrasts, self.stored_contrasts(circuit, half, track))
+        mine, far = self.stored_at_ends(circuit, half, track)
+        x, y, z = after_storage(track.contrasts, track.bias, far, mine)  # the far half is the origin's
         return (1 + contrast * (x + y) + z) / 4
 
-    def stored_contrasts(self, circuit: Circuit, half: Half, track: Track) -> Contrasts:
-        """Return what storage at both ends until now has left of a pair's contrasts, by what they know of it."""
-        transverse, longitudinal = circuit.decay[1 if circuit.is_head else 0]
-        stored_s = (self.now_ns - track.emitted_ns) * 1e-9
-        c, e = math.exp(-stored_s * transverse), math.exp(-stored_s * longitudinal)
-        return multiplied(self.storage_contrasts(half), (c, c, e))
+    def stored_at_ends(self, circuit: Circuit, half: Half, track: Track) -> tuple[Stored, Stored]:
+        """Return what storage until now has done to this end's half of a pair, and to the other end's."""
+        law = circuit.storage[1 if circuit.is_head else 0]
+        return self.stored(half), law.stored(self.now_ns - track.emitted_ns)
 
     def give_back(self, qubit: Qubit) -> None:
         """Free the qubit of a pair; its memory position serves the circuit again."""

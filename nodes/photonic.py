@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator import Half, PairId, Port
+from emulator import Half, PairId, Port, StorageLaw
 
 from .circuit import Circuit
 from .circuits import Track
@@ -25,9 +25,9 @@ class PhotonicClient(EndNode):
         super().begin()
         self._outcomes: dict[PairId, tuple[int, int]] = {}
 
-    def storage_decay(self, port: Port) -> tuple[float, float]:
+    def storage_law(self, port: Port) -> StorageLaw:
         """Return that nothing is stored here."""
-        return 0.0, 0.0
+        return StorageLaw()
 
     def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
         """Measure at once, keep the outcome."""

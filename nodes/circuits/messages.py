@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from emulator import Contrasts, Message, PairId
+from emulator import UNBIASED, Bias, Contrasts, Message, PairId, StorageLaw
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -37,23 +37,22 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Reserve(Message, frozen=True, tag="reserve"):
     """Set memory aside on each link of a path of node names.
 
-    latency_ns: what the message has gathered so far on its way; decay: per second, of the contrasts of a qubit that is
-    stored at the head-end (X and Y, Z).
+    latency_ns: what the message has gathered so far on its way; storage: of a qubit at the head-end.
     """
 
     circuit: str
     path: tuple[str, ...]
     terms: Terms
     latency_ns: int
-    decay: tuple[float, float]
+    storage: StorageLaw
 
 
 class Confirm(Message, frozen=True, tag="confirm"):
-    """All nodes have reserved; links start at `start_ns`. decay: of a qubit at the tail-end, see `Reserve`."""
+    """All nodes have reserved; links start at `start_ns`. storage: of a qubit at the tail-end."""
 
     circuit: str
     start_ns: int
-    decay: tuple[float, float]
+    storage: StorageLaw
 
 
 class Refuse(Message, frozen=True, tag="refuse"):
@@ -80,8 +79,9 @@ class Track(Message, frozen=True, tag="track"):
     """Follow a chain of swapped pairs from the end that holds `origin`.
 
     link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far;
-    emitted_ns: when the photon of the origin's half left; contrasts: what is left of the pair's, but for the storage at
-    both ends, by what each node on the way knows of its links, its memory and its measurement.
+    emitted_ns: when the photon of the origin's half left; contrasts, bias: what is left of the pair's, the origin's half
+    first, but for the storage at both ends, by what each node on the way knows of its links, its memory and its
+    measurement.
     """
 
     circuit: str
@@ -90,6 +90,7 @@ class Track(Message, frozen=True, tag="track"):
     bell: int
     emitted_ns: int
     contrasts: Contrasts
+    bias: Bias = UNBIASED
 
 
 class Expire(Message, frozen=True, tag="expire"):

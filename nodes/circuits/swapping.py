@@ -27,7 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from emulator import UNKNOWN, Contrasts, Half, Message, PairId, multiplied
+from emulator import FRESH, UNKNOWN, Bias, Contrasts, Half, Message, PairId, Stored
 
 from .messages import Expire, Extended, Track
 from .order import SwapOrder
@@ -62,12 +62,30 @@ class _Held:
 
 
 class _Way(NamedTuple):
-    """How a word goes on along a chain: to which side, by which pair, and what has to be added to it."""
+    """How a word goes on along a chain: to which side, by which pair, and what has to be added to it.
+
+    stored: what was done to the half by which it comes; contrasts, near_z: of the measurement and of the pair by which
+    it goes on, after the storage of that pair's half here (see `Bias`).
+    """
 
     side: int
     link: PairId
     bell: int
+    stored: Stored
     contrasts: Contrasts
+    near_z: float
+
+    def added(self, contrasts: Contrasts, bias: Bias) -> tuple[Contrasts, Bias]:
+        """Return the contrasts and bias of a longer pair, from those of the pair up to here."""
+        x, y, z = self.contrasts
+        sign, origin_z, here_z = bias
+        x_left, y_left, e, s = self.stored
+        z_end = e * contrasts[2] + s * origin_z
+        neutral = e * here_z + s * sign
+        return (
+            (contrasts[0] * x_left * x, contrasts[1] * y_left * y, z_end * z),
+            (neutral * self.near_z, z_end * self.near_z, neutral * z),
+        )
 
 
 class SwapRole:
@@ -145,8 +163,18 @@ class SwapRole:
                 self._ready[held.side].append(held)
                 self._match()
 
-    def swapped(self, west: Half, east: Half, outcome: int | None, contrasts: Contrasts = UNKNOWN) -> None:
-        """Take the result of a swap; None: it failed. contrasts: what storage and measurement have left here."""
+    def swapped(
+        self,
+        west: Half,
+        east: Half,
+        outcome: int | None,
+        contrasts: Contrasts = UNKNOWN,
+        stored: tuple[Stored, Stored] = (FRESH, FRESH),
+    ) -> None:
+        """Take the result of a swap; None: it failed.
+
+        contrasts: what the measurement has left, and what storage of the two halves, west and east, has done.
+        """
         x, y = self._held.pop(west.pair), self._held.pop(east.pair)
         if outcome is None:
             self._end_word(x)
@@ -156,10 +184,8 @@ class SwapRole:
         if self.order.nested:
             self._tell_extended(x, y)
             self._tell_extended(y, x)
-        for incoming, outgoing in ((x, y), (y, x)):
-            onward = outgoing.half
-            product = multiplied(contrasts, onward.contrasts)
-            way = _Way(outgoing.side, onward.pair, outcome ^ onward.bell, product)
+        for incoming, outgoing, came, goes in ((x, y, *stored), (y, x, stored[1], stored[0])):
+            way = _way(outgoing, outcome, contrasts, came, goes)
             if incoming.word is not None:
                 self._pass_on(incoming.word, way)
             else:
@@ -185,8 +211,8 @@ class SwapRole:
 
     def _pass_on(self, word: Word, way: _Way) -> None:
         if isinstance(word, Track):
-            contrasts = multiplied(word.contrasts, way.contrasts)
-            word = Track(self.circuit, word.origin, way.link, word.bell ^ way.bell, word.emitted_ns, contrasts)
+            contrasts, bias = way.added(word.contrasts, word.bias)
+            word = Track(self.circuit, word.origin, way.link, word.bell ^ way.bell, word.emitted_ns, contrasts, bias)
             self._actions.send(way.side, word)
         else:
             self._actions.send(way.side, Expire(self.circuit, way.link))
@@ -208,3 +234,13 @@ class SwapRole:
         if self.order.is_intermediate(near.far):
             message = Extended(self.circuit, near.far, near.far_link, other.far, other.far_link)
             self._actions.send(near.side, message)
+
+
+def _way(outgoing: _Held, outcome: int, measured: Contrasts, came: Stored, goes: Stored) -> _Way:
+    half = outgoing.half
+    x, y, z = half.contrasts
+    sign, mine_z, other_z = half.bias
+    x_left, y_left, e, s = goes
+    a, b, c = measured
+    far = (a * x_left * x, b * y_left * y, c * (e * z + s * other_z))
+    return _Way(outgoing.side, half.pair, outcome ^ half.bell, came, far, c * (e * mine_z + s * sign))

@@ -2,56 +2,111 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
-from emulator import Contrasts
+import msgspec
+
+from emulator import Contrasts, LinkFigures, StorageLaw
 from nodes.circuits import Terms
-from nodes.distillation import PROTOCOLS, Weights
+from nodes.distillation import PROTOCOLS, Gates, Protocol, contrasts_of, weights_of
 
 from .forecast import Forecast, NodeFigures, fidelity
 
+# Gauss-Laguerre points and weights: means over a time that is exponentially distributed, in units of its mean.
+_WAITS: Final = (
+    (0.2635603197, 0.5217556106),
+    (1.4134030591, 0.3986668111),
+    (3.5964257710, 0.0759424497),
+    (7.0858100059, 0.0036117587),
+    (12.640800844, 0.0000233700),
+)
 
-def refined(found: Forecast, terms: Terms, ends: Sequence[NodeFigures]) -> Forecast:
+
+def refined(
+    found: Forecast, terms: Terms, links: Sequence[LinkFigures], ends: tuple[NodeFigures, NodeFigures]
+) -> Forecast:
     """Return what is left of a forecast after the rounds of distillation that the terms ask for.
 
-    In each round a pair waits at both ends until its partner has come, and both ends' gates and read-outs act on it.
-    These count as lost contrast before the comparison; since that catches part of it, the forecast is on the safe side.
+    found: of the lanes that are left when one pair waits in each round. In each round a pair waits at both ends until its
+    partner has come, both ends' gates and read-outs act on them, and then they tell each other. All that time their
+    positions make no new pairs, while the attempts of the others may disturb them.
     """
     if not terms.distil or found.rate_hz <= 0:
         return found
     protocol = PROTOCOLS[terms.distil]
-    rate_hz, contrasts = found.rate_hz, found.contrasts
-    gate = math.prod(end.gate for end in ends)
-    for _ in range(terms.rounds):
-        waited = _waited(contrasts, ends, 1 / rate_hz)
-        x, y, z = (gate * c for c in waited)
-        result = protocol.forecast(_weights((x, y, z)), _weights(contrasts))
-        rate_hz *= result.success / 2
-        contrasts = _contrasts(result.weights)
-        if rate_hz <= 0:
-            break
-    share = rate_hz / found.rate_hz
+    step_ns = sum(end.distil_ns for end in ends) + 2 * sum(sum(link.light_ns) for link in links)
+    lanes = terms.lanes - terms.rounds
+    gates = ends[0].gates * ends[1].gates
+    laws = [
+        _beside_attempts(end.storage, terms.lanes * 1e9 / link.period_ns)
+        for end, link in zip(ends, (links[0], links[-1]), strict=True)
+    ]
+    raw_hz = lanes / (lanes / found.rate_hz + step_ns * 1e-9)
+    low = max(0.0, 1 - 4 * found.fidelity_error / (1 + sum(found.contrasts)))
+    (rate_hz, contrasts), (_, lower) = (
+        _all_rounds((f * x, f * y, f * z), raw_hz, found.age_s, terms.rounds, protocol, gates, laws, step_ns * 1e-9)
+        for f, (x, y, z) in ((1.0, found.contrasts), (low, found.contrasts))
+    )
     return replace(
         found,
         rate_hz=rate_hz,
-        rate_error_hz=found.rate_error_hz * share,
+        rate_error_hz=found.rate_error_hz * rate_hz / found.rate_hz,
         fidelity=fidelity(contrasts),
+        fidelity_error=max(found.fidelity_error, fidelity(contrasts) - fidelity(lower)),
         contrasts=contrasts,
     )
 
 
-def _waited(contrasts: Contrasts, ends: Sequence[NodeFigures], seconds: float) -> Contrasts:
-    c, e = (math.exp(-seconds * sum(end.decay[k] for end in ends)) for k in (0, 1))
-    return contrasts[0] * c, contrasts[1] * c, contrasts[2] * e
+def _beside_attempts(law: StorageLaw, attempts_per_s: float) -> StorageLaw:
+    further_per_s = attempts_per_s / law.attempts_1_over_e
+    return msgspec.structs.replace(law, transverse_per_s=law.transverse_per_s + further_per_s)
 
 
-def _weights(contrasts: Contrasts) -> Weights:
+def _all_rounds(
+    contrasts: Contrasts,
+    rate_hz: float,
+    age_s: float,
+    rounds: int,
+    protocol: Protocol,
+    gates: Gates,
+    laws: Sequence[StorageLaw],
+    step_s: float,
+) -> tuple[float, Contrasts]:
+    """Return rate and contrasts after the last round."""
+    for _ in range(rounds):
+        waited = _waited(contrasts, laws, age_s, 1 / rate_hz)
+        result = protocol.forecast(weights_of(contrasts), weights_of(waited), gates)
+        rate_hz *= result.success / 2
+        if rate_hz <= 0:
+            break
+        contrasts = _longer(contrasts_of(result.weights), laws, age_s, step_s)
+        age_s += step_s
+    return rate_hz, contrasts
+
+
+def _waited(contrasts: Contrasts, laws: Sequence[StorageLaw], age_s: float, mean_s: float) -> Contrasts:
+    """Return the mean contrasts of the pair that came first, when its partner comes."""
+    means = [0.0, 0.0, 0.0]
+    for point, weight in _WAITS:
+        longer = _longer(contrasts, laws, age_s, point * mean_s)
+        means = [mean + weight * contrast for mean, contrast in zip(means, longer, strict=True)]
+    x, y, z = means
+    return x, y, z
+
+
+def _longer(contrasts: Contrasts, laws: Sequence[StorageLaw], age_s: float, seconds: float) -> Contrasts:
+    """Return contrasts after further storage at both ends of a pair that has been stored for some time.
+
+    Memories that drift towards one pole count as if that always spoke against the pair: it is on the safe side.
+    """
     x, y, z = contrasts
-    return (1 + x + y + z) / 4, max(0.0, 1 - x - y + z) / 4, max(0.0, 1 + x - y - z) / 4, max(0.0, 1 - x + y - z) / 4
-
-
-def _contrasts(weights: Weights) -> Contrasts:
-    a, b, c, d = weights
-    return a - b + c - d, a - b - c + d, a + b - c - d
+    drift = 1.0
+    for law in laws:
+        before, after = (law.stored(round(1e9 * s)) for s in (age_s, age_s + seconds))
+        c = after[0] / before[0] if before[0] else 0.0
+        e = after[2] / before[2] if before[2] else 0.0
+        drift *= abs(after[3] - e * before[3])
+        x, y, z = c * x, c * y, e * z
+    return x, y, z - drift

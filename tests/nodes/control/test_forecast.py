@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from emulator import LinkFigures, RandomStream
+from emulator import LinkFigures, RandomStream, StorageLaw
 from links.station import HeraldingStation
-from nodes import PhotonicClient, QuantumNode
+from nodes import QuantumNode
 from nodes.control.forecast import Forecast, NodeFigures, fidelity, forecast
 from scenarios.build import World
 from scenarios.report import route_json
@@ -26,7 +26,7 @@ FAILING = (*IDEAL, "override.swap_efficiency=0.7", "override.swap_us=300")
 ION = ("hardware=ion.near_future", "length_km=20")
 
 LINK = LinkFigures(0.02, 500_000, (0.98, 0.97, 0.99), (100_000, 50_000))
-NODE = NodeFigures((2.0, 1.0), 10_000, 1.0, (0.99, 0.99, 0.98))
+NODE = NodeFigures(StorageLaw(2.0, 1.0), 10_000, 1.0, (0.99, 0.99, 0.98))
 WAYS: list[dict[str, Any]] = [{}, {"lanes": 3}, {"cutoff_ns": 20 * MS}, {"nested": True}]
 
 
@@ -37,22 +37,14 @@ def chain(number: int, link: LinkFigures = LINK, node: NodeFigures = NODE, seed:
 def figures(world: World, path: tuple[str, ...]) -> tuple[list[LinkFigures], list[NodeFigures]]:
     """Read off a world what its links and nodes would publish."""
     actors = world.network.actors
-    links, nodes = [], []
+    links = []
     for a, b in pairwise(path):
         node = actors[a]
         assert isinstance(node, QuantumNode)
         station = actors[node.ports[b].station]
         assert isinstance(station, HeraldingStation)
-        light = {arm.node: arm.latency_ns for arm in station.arms}
-        link = station.link((0, 1), 0.0)
-        links.append(LinkFigures(link.model.p_success, link.period_ns, link.contrasts, (light[a], light[b])))
-    for name in path:
-        node = actors[name]
-        assert isinstance(node, QuantumNode)
-        port, bsm = next(iter(node.ports.values())), node.physics.bsm
-        works = bsm.efficiency * (0.5 if bsm.linear_optics else 1.0)
-        measures = isinstance(node, PhotonicClient)
-        nodes.append(NodeFigures(node.storage_decay(port), node.physics.bsm_ns, works, bsm.contrasts, measures))
+        links.append(station.figures(a, b, 0.0))
+    nodes = [node.report().figures for name in path if isinstance(node := actors[name], QuantumNode)]
     return links, nodes
 
 
@@ -135,7 +127,10 @@ def test_it_agrees_for_photonic_clients_and_stations_off_the_middle(
 
 def test_two_equal_links_take_the_greater_of_two_geometric_numbers() -> None:
     p, period_ns, decay = 0.05, MS, 3.0
-    link, node = LinkFigures(p, period_ns, (1.0,) * 3, (0, 0)), NodeFigures((decay, decay), 0, 1.0, (1.0,) * 3)
+    link, node = (
+        LinkFigures(p, period_ns, (1.0,) * 3, (0, 0)),
+        NodeFigures(StorageLaw(decay, decay), 0, 1.0, (1.0,) * 3),
+    )
     attempts = 2 / p - 1 / (1 - (1 - p) ** 2)
     s = (1 - p) * math.exp(-2 * decay * period_ns * 1e-9)  # both halves of the pair that came first are stored
     contrast = p / (2 - p) * (1 + 2 * s / (1 - s))
@@ -181,7 +176,7 @@ def test_equal_streams_make_equal_forecasts(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("options", WAYS, ids=str)
 def test_the_faster_memories_decay_the_worse_are_the_pairs(options: dict[str, Any]) -> None:
     decays = [(0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (3.0, 0.5), (10.0, 10.0)]
-    told = [chain(4, node=msgspec.structs.replace(NODE, decay=decay), **options) for decay in decays]
+    told = [chain(4, node=msgspec.structs.replace(NODE, storage=StorageLaw(*decay)), **options) for decay in decays]
     assert all(a.fidelity > b.fidelity and a.rate_hz == b.rate_hz for a, b in pairwise(told))
 
 

@@ -228,8 +228,5 @@ class QuantumMemory:
 def _as_it_begins(stored: Stored) -> StorageLaw:
     x, y, e, s = stored
     seconds = _MOMENT_NS * 1e-9
-    return StorageLaw(
-        -math.log(math.sqrt(x * y)) / seconds,
-        -math.log(e) / seconds,
-        0.0 if e >= 1 else max(-1.0, min(1.0, s / (1 - e))),
-    )
+    equilibrium = max(-1.0, min(1.0, s / (1 - e))) if e < 1 else 0.0
+    return StorageLaw(-math.log(math.sqrt(x * y)) / seconds, -math.log(e) / seconds, equilibrium)

@@ -52,8 +52,8 @@ class Stop(Message, frozen=True, tag="link-stop"):
 class Begin(Message, frozen=True, tag="link-begin"):
     """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`.
 
-    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|; bias: the means of
-    the announced sign of ZZ and of it times <Z> of the receiver's half and of the other; loaded: see `Loaded`.
+    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|; bias: the means
+    of the announced sign of ZZ and of it times <Z> of the receiver's half and of the other; loaded: see `Loaded`.
     """
 
     session: int

@@ -171,7 +171,7 @@ class HeraldedStateModel:
 
     @property
     def bias(self) -> tuple[float, float, float]:
-        """Mean of the announced sign of <ZZ>, and of it times <Z> of node A and of node B; zeros if there is no herald."""
+        """Mean of the announced sign of <ZZ>, and of it times <Z> of A and of B; zeros if no attempt is heralded."""
         weight = math.fsum(self.weights)
         if weight < _NEVER:
             return 0.0, 0.0, 0.0
@@ -181,7 +181,7 @@ class HeraldedStateModel:
 
     @property
     def loaded(self) -> tuple[float, float, float]:
-        """Shares of the heralds after which the memory of A, of B, and of both hold an excitation; ones if there is none."""
+        """Shares of the heralds after which A, B, and both hold an excitation; ones if no attempt is heralded."""
         weight = math.fsum(self.weights)
         if weight < _NEVER:
             return 1.0, 1.0, 1.0

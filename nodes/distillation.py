@@ -111,8 +111,8 @@ class Protocol:
     def forecast(self, kept: Weights, spent: Weights, gates: Gates = NOISELESS) -> Forecast:
         """Return what becomes of two Bell-diagonal pairs; gates: the noise of both ends.
 
-        A qubit that a CNOT has mixed is worth nothing, and then the ends agree by chance. Wrong read-outs hide some pairs
-        that should have been kept among those that are freed, and the other way round.
+        A qubit that a CNOT has mixed is worth nothing, and then the ends agree by chance. Wrong read-outs hide some
+        pairs that should have been kept among those that are freed, and the other way round.
 
         >>> forecast = DEJMPS.forecast(werner(0.8), werner(0.8))
         >>> round(forecast.success, 4), [round(w, 4) for w in forecast.weights]

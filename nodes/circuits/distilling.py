@@ -88,7 +88,7 @@ class Reading:
     gates: distillation.Gates = distillation.NOISELESS
 
     def forecast(self, protocol: distillation.Protocol, far: distillation.Gates) -> Contrasts:
-        """Return the contrasts of the pair if it is kept, but for its storage at both ends; far: the other end's noise."""
+        """Return the contrasts of the pair if it is kept, but for its storage; far: the noise of the other end."""
         kept, spent = distillation.weights_of(self.kept), distillation.weights_of(self.spent)
         after = distillation.contrasts_of(protocol.forecast(kept, spent, self.gates * far).weights)
         x, y, z = (contrast / left if left else 0.0 for contrast, left in zip(after, self.stored, strict=True))

@@ -79,8 +79,8 @@ class Track(Message, frozen=True, tag="track"):
     """Follow a chain of swapped pairs from the end that holds `origin`.
 
     link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far;
-    emitted_ns: when the photon of the origin's half left; contrasts, bias: what is left of the pair's, the origin's half
-    first, but for the storage at both ends, by what each node on the way knows of its links, its memory and its
+    emitted_ns: when the photon of the origin's half left; contrasts, bias: what is left of the pair's, the origin's
+    half first, but for the storage at both ends, by what each node on the way knows of its links, its memory and its
     measurement.
     """
 

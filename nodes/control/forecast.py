@@ -7,9 +7,9 @@ cutoff and sure measurements, the k-th pair of each link meets the k-th of the n
 another without a queue of events. All else is simulated event by event.
 
 What a pair is worth follows from how long its halves were stored: the contrasts of links multiply along a chain, and
-each node says by which law its memory changes what it stores. Where storage only shrinks contrasts, that is one exponent
-for the coherences and one for the populations. Where memories relax towards a pole, the two halves of a link's pair
-are looked at together (`emulator.storage` says why that is enough).
+each node says by which law its memory changes what it stores. Where storage only shrinks contrasts, that is one
+exponent for the coherences and one for the populations. Where memories relax towards a pole, the two halves of a
+link's pair are looked at together (`emulator.storage` says why that is enough).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _EVENTS: Final = 16  # per wanted pair and link; a chain that needs more is cut 
 class NodeFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a node says of itself: its memory, and its measurements.
 
-    storage: of a memory position (nothing happens to what photonic clients keep); swap_probability: of two memories that
-    give back what they hold; measures: whether it is such a client, which measures at once and so has its position free
-    again with the herald; gates, distil_ns: noise and duration of one step of distillation at this end.
+    storage: of a memory position (nothing happens to what photonic clients keep); swap_probability: of two memories
+    that give back what they hold; measures: whether it is such a client, which measures at once and so has its position
+    free again with the herald; gates, distil_ns: noise and duration of one step of distillation at this end.
     """
 
     storage: StorageLaw
@@ -202,7 +202,7 @@ class _Path:
         return any(node.storage.attempts_1_over_e != math.inf for node in self.nodes)
 
     def left(self, stored_ns: Sequence[int], disturbed: float) -> Contrasts:
-        """Return a pair's contrasts after the storage of all halves that it was made of; disturbed: a further exponent."""
+        """Return a pair's contrasts after the storage of all its halves; disturbed: a further exponent."""
         transverse, longitudinal = self.rates
         exponent = disturbed + sum(map(mul, transverse, stored_ns))
         for half, tau_ns, power in self.stretched:
@@ -325,9 +325,9 @@ def _disturbed_in_step(path: _Path, clicks: Sequence[tuple[int, int]]) -> float:
 class _Pair:
     """A pair of one link. Lists have an entry for its half in the west and one for its half in the east.
 
-    loaded: which halves exist; waiting: at an intermediate node; doomed: a word has come that it is worth nothing; reach: how far the pair reaches,
-    as is known at that half (node and pair; None: to the other end of its own link); onward, done_ns: the pair that it
-    was swapped with there, and when.
+    loaded: which halves exist; waiting: at an intermediate node; doomed: a word has come that it is worth nothing;
+    reach: how far the pair reaches, as is known at that half (node and pair; None: to the other end of its own link);
+    onward, done_ns: the pair that it was swapped with there, and when.
     """
 
     __slots__ = ("click_ns", "done_ns", "doomed", "link", "loaded", "onward", "reach", "waiting")

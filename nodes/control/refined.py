@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -29,26 +29,27 @@ def refined(
 ) -> Forecast:
     """Return what is left of a forecast after the rounds of distillation that the terms ask for.
 
-    found: of the lanes that are left when one pair waits in each round. In each round a pair waits at both ends until its
-    partner has come, both ends' gates and read-outs act on them, and then they tell each other. All that time their
+    found: of the lanes that are left when one pair waits in each round. In each round a pair waits at both ends until
+    its partner has come, both ends' gates and read-outs act on them, and then they tell each other. All that time their
     positions make no new pairs, while the attempts of the others may disturb them.
     """
     if not terms.distil or found.rate_hz <= 0:
         return found
-    protocol = PROTOCOLS[terms.distil]
-    step_ns = sum(end.distil_ns for end in ends) + 2 * sum(sum(link.light_ns) for link in links)
-    lanes = terms.lanes - terms.rounds
-    gates = ends[0].gates * ends[1].gates
-    laws = [
-        _beside_attempts(end.storage, terms.lanes * 1e9 / link.period_ns)
-        for end, link in zip(ends, (links[0], links[-1]), strict=True)
-    ]
-    raw_hz = lanes / (lanes / found.rate_hz + step_ns * 1e-9)
-    low = max(0.0, 1 - 4 * found.fidelity_error / (1 + sum(found.contrasts)))
-    (rate_hz, contrasts), (_, lower) = (
-        _all_rounds((f * x, f * y, f * z), raw_hz, found.age_s, terms.rounds, protocol, gates, laws, step_ns * 1e-9)
-        for f, (x, y, z) in ((1.0, found.contrasts), (low, found.contrasts))
+    step_s = sum(end.distil_ns for end in ends) * 1e-9 + 2e-9 * sum(sum(link.light_ns) for link in links)
+    steps = _Steps(
+        PROTOCOLS[terms.distil],
+        terms.rounds,
+        ends[0].gates * ends[1].gates,
+        tuple(
+            _beside_attempts(end.storage, terms.lanes * 1e9 / link.period_ns)
+            for end, link in zip(ends, (links[0], links[-1]), strict=True)
+        ),
+        step_s,
     )
+    lanes = terms.lanes - terms.rounds
+    raw_hz = lanes / (lanes / found.rate_hz + step_s)
+    rate_hz, contrasts = steps.applied(found.contrasts, raw_hz, found.age_s)
+    _, lower = steps.applied(_lowered(found.contrasts, found.fidelity_error), raw_hz, found.age_s)
     return replace(
         found,
         rate_hz=rate_hz,
@@ -59,31 +60,40 @@ def refined(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The rounds of a distillation. laws: of the memories at both ends, beside attempts; step_s: duration of a step."""
+
+    protocol: Protocol
+    rounds: int
+    gates: Gates
+    laws: tuple[StorageLaw, ...]
+    step_s: float
+
+    def applied(self, contrasts: Contrasts, rate_hz: float, age_s: float) -> tuple[float, Contrasts]:
+        """Return rate and contrasts after the last round."""
+        for _ in range(self.rounds):
+            waited = _waited(contrasts, self.laws, age_s, 1 / rate_hz)
+            result = self.protocol.forecast(weights_of(contrasts), weights_of(waited), self.gates)
+            rate_hz *= result.success / 2
+            if rate_hz <= 0:
+                break
+            contrasts = _longer(contrasts_of(result.weights), self.laws, age_s, self.step_s)
+            age_s += self.step_s
+        return rate_hz, contrasts
+
+
 def _beside_attempts(law: StorageLaw, attempts_per_s: float) -> StorageLaw:
     further_per_s = attempts_per_s / law.attempts_1_over_e
     return msgspec.structs.replace(law, transverse_per_s=law.transverse_per_s + further_per_s)
 
 
-def _all_rounds(
-    contrasts: Contrasts,
-    rate_hz: float,
-    age_s: float,
-    rounds: int,
-    protocol: Protocol,
-    gates: Gates,
-    laws: Sequence[StorageLaw],
-    step_s: float,
-) -> tuple[float, Contrasts]:
-    """Return rate and contrasts after the last round."""
-    for _ in range(rounds):
-        waited = _waited(contrasts, laws, age_s, 1 / rate_hz)
-        result = protocol.forecast(weights_of(contrasts), weights_of(waited), gates)
-        rate_hz *= result.success / 2
-        if rate_hz <= 0:
-            break
-        contrasts = _longer(contrasts_of(result.weights), laws, age_s, step_s)
-        age_s += step_s
-    return rate_hz, contrasts
+def _lowered(contrasts: Contrasts, error: float) -> Contrasts:
+    """Return contrasts of a fidelity that is less by an error."""
+    total = sum(contrasts)
+    factor = max(0.0, 1 - 4 * error / total) if total > 0 else 1.0
+    x, y, z = contrasts
+    return factor * x, factor * y, factor * z
 
 
 def _waited(contrasts: Contrasts, laws: Sequence[StorageLaw], age_s: float, mean_s: float) -> Contrasts:

@@ -60,8 +60,8 @@ class Begin(Message, frozen=True, tag="link-begin"):
     first_emission_ns: int
     period_ns: int
     contrasts: Contrasts
-    bias: Bias = UNBIASED
-    loaded: Loaded = FULL
+    bias: Bias
+    loaded: Loaded
 
 
 class Paused(Message, frozen=True, tag="link-paused"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from emulator import UNBIASED, Bias, Contrasts, Message, PairId, StorageLaw
+from emulator import Bias, Contrasts, Message, PairId, StorageLaw
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -90,7 +90,7 @@ class Track(Message, frozen=True, tag="track"):
     bell: int
     emitted_ns: int
     contrasts: Contrasts
-    bias: Bias = UNBIASED
+    bias: Bias
 
 
 class Expire(Message, frozen=True, tag="expire"):

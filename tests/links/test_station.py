@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from emulator import (
+    FULL,
     MS,
     PERFECT,
     Actor,
@@ -179,12 +180,13 @@ def test_a_session_begins_and_heralds_after_the_light_time() -> None:
     met_ns = 1 + 50_000  # bob's Start has the longer way
     first_ns = {"alice": met_ns + PERIOD_NS - 30_000, "bob": met_ns + PERIOD_NS - 50_000}
     click_ns = met_ns + PERIOD_NS
+    told = (link.model.contrasts, (-1.0, 0.0, 0.0), FULL)
     assert alice.log == [
-        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS, link.model.contrasts)),
+        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS, *told)),
         (click_ns + 30_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 30_000, 0)),
     ]
     assert bob.log == [
-        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS, link.model.contrasts)),
+        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS, *told)),
         (click_ns + 50_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 50_000, 0)),
     ]
     assert link.leaks == {}
@@ -517,16 +519,20 @@ class Source:
 
 
 def test_whether_a_memory_is_loaded_is_passed_on_but_in_no_message() -> None:
+    """Only how likely it is, which the calibration knows: here the same for two models that load at opposite draws."""
     histories = []
-    for loaded in ((True, True), (True, False), (False, True), (False, False)):
-        state = HeraldedState(PSI_PLUS.pauli, PSI_PLUS.bell, *loaded)
+    full, empty = (HeraldedState(PSI_PLUS.pauli, PSI_PLUS.bell, loaded, True) for loaded in (True, False))
+    for states in ((full, empty), (empty, full)):
         source = Source()
-        link = Link(HeraldedStateModel((state,), (0.1,)), *({"lanes": {"c": 3}, "again": True},) * 2, source=source)
+        model = HeraldedStateModel(states, (0.05, 0.05))
+        link = Link(model, *({"lanes": {"c": 3}, "again": True},) * 2, source=source)
         alice, bob = link.run()
         assert len(source.pairs) > 200
-        assert {rest["loaded"] for _, rest in source.pairs} == {loaded}
+        assert {rest["loaded"] for _, rest in source.pairs} == {(True, True), (False, True)}
+        assert {begin.loaded for _, begin in alice.told(Begin)} == {(0.5, 0.5)}
+        assert {begin.loaded for _, begin in bob.told(Begin)} == {(1.0, 0.5)}
         histories.append((link.network.history.sha256(), [encode(m) for _, m in (*alice.log, *bob.log)]))
-    assert all(history == histories[0] for history in histories)
+    assert histories[0] == histories[1]
     assert set(Herald.__struct_fields__) == {"session", "sequence", "bell", "emitted_ns", "mode"}
 
 

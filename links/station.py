@@ -189,9 +189,16 @@ class HeraldingStation(Actor):
         self._sessions: dict[tuple[int, int], _Session] = {}
         self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
         self._lives = [0] * len(self.arms)
-        self._queue = AnalyserQueue[_Match](self.switch.slot_ns + self.switch.dead_ns if self.switch else 1)
+        self._queue = AnalyserQueue[_Match](self._longest_slot_ns())
         self._idle: list[Crossing | None] = [None] * (self.switch.analysers if self.switch else 0)
         self._overstaying: dict[_Match, None] = {}  # served for more than a slot, since nobody waited
+
+    def _longest_slot_ns(self) -> int:
+        """Return how long a match may be served while others wait: switching, and a slot or one attempt at least."""
+        if self.switch is None:
+            return 1
+        attempt_ns = _period_ns(max(arm.preparation_ns for arm in self.arms), max(arm.latency_ns for arm in self.arms))
+        return self.switch.dead_ns + max(self.switch.slot_ns, attempt_ns)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what the station listens to."""
@@ -280,8 +287,7 @@ class HeraldingStation(Actor):
         if found is None:
             a, b = (self.arms[side] for side in crossing)
             model = self.calibration.model(a.node, b.node, min_fidelity)
-            preparation_ns = max(a.preparation_ns, b.preparation_ns)
-            period_ns = max(1, preparation_ns + 2 * max(a.latency_ns, b.latency_ns))
+            period_ns = _period_ns(max(a.preparation_ns, b.preparation_ns), max(a.latency_ns, b.latency_ns))
             found = self._links[crossing, min_fidelity] = _Link(
                 model, period_ns, model.contrasts, model.bias, model.loaded
             )
@@ -302,7 +308,7 @@ class HeraldingStation(Actor):
         partner = match.sessions[match.sessions[0] is session]
         partner.match = None
         if match.end is None:
-            self._queue.leave(match)
+            self._queue.leave(match, self.now_ns)
         else:
             match.end.cancel()
             self._tell(partner, Paused(partner.number))
@@ -420,3 +426,8 @@ class HeraldingStation(Actor):
 
     def _tell(self, session: _Session, message: Message) -> None:
         self.send(self.arms[session.side].node, message)
+
+
+def _period_ns(preparation_ns: int, latency_ns: int) -> int:
+    """Return how long an attempt takes: preparation, the photon's way to the station, and the herald's way back."""
+    return max(1, preparation_ns + 2 * latency_ns)

@@ -24,6 +24,7 @@ from emulator import (
     Message,
     Network,
     Noise,
+    Paused,
     Port,
     QuantumMemory,
     QubitId,
@@ -84,7 +85,17 @@ class End(Actor):
                 self.qubits[number], self.labels[number] = session.qubit.id, session.label
 
     def handlers(self) -> Mapping[type[Message], Handler]:
-        return {Begin: self.on_begin, Herald: self.on_end, TimedOut: self.on_end, Stopped: self.on_end}
+        return {
+            Begin: self.on_begin,
+            Paused: self.on_paused,
+            Herald: self.on_end,
+            TimedOut: self.on_end,
+            Stopped: self.on_end,
+        }
+
+    def on_paused(self, message: Paused, envelope: Envelope) -> None:
+        self.log.append((self.now_ns, message))
+        self.port.paused(message.session, self.now_ns)
 
     def on_begin(self, message: Begin, envelope: Envelope) -> None:
         self.log.append((self.now_ns, message))
@@ -248,6 +259,51 @@ def test_a_stop_during_the_attempts_frees_the_partner_for_another() -> None:
     assert alice.told(Stopped)[0] == (2 * MS + 60_000, Stopped(1))
     assert alice.told(Herald) == bob.told(Herald) == []
     assert link.leaks == {}
+
+
+def test_who_loses_its_partner_hears_that_its_attempts_rest_and_counts_no_more() -> None:
+    """Alice withdraws for 20 ms; in that time bob emits nothing. Then his session begins again."""
+    link = Link(NEVER)
+    alice, bob = link.ends
+    link.at(2 * MS, alice.stop, "c")
+    link.at(22 * MS, alice.fill, "c")
+    counts: list[int] = []
+    for time_ns in (4 * MS, 20 * MS):
+        link.at(time_ns, lambda: counts.append(bob.port.attempts(bob.now_ns)))
+    link.run(40 * MS)
+    heard_ns = 2 * MS + 30_000 + 50_000
+    assert [(time_ns, message.session) for time_ns, message in bob.told(Paused)] == [
+        (heard_ns, 1),
+        (40 * MS + 1 + 30_000 + 50_000, 1),  # the end of the run
+    ]
+    first, again = bob.told(Begin)
+    made = -(-(heard_ns - first[1].first_emission_ns) // PERIOD_NS)
+    assert counts == [made, made]
+    assert again[0] > 22 * MS
+    rest = -(-(bob.told(Paused)[1][0] - again[1].first_emission_ns) // PERIOD_NS)
+    assert bob.port.attempts(10**12) == made + rest
+    assert alice.told(Paused) == []
+    assert link.leaks == {}
+
+
+def test_when_a_node_has_begun_a_new_life_the_partners_of_its_old_sessions_hear_that_they_rest() -> None:
+    link = Link(NEVER, restart_after_ns=20 * MS)
+    link.expected_crashes = True
+    link.at(2 * MS, link.network.crash, "alice")
+    _, bob = link.run(40 * MS)
+    back_ns = 22 * MS + 1 + 30_000
+    assert [(type(message), time_ns) for time_ns, message in bob.log[1:3]] == [
+        (Paused, back_ns + 50_000),
+        (Begin, back_ns + 50_000),
+    ]
+    assert link.leaks == {}
+
+
+def test_who_waits_for_a_partner_hears_nothing_of_one_that_withdraws_before_attempts() -> None:
+    link = Link(NEVER, bob={"start_ns": 10 * MS})
+    link.at(2 * MS, link.ends[0].stop, "c")
+    _, bob = link.run(20 * MS)
+    assert bob.told(Paused) == []
 
 
 @pytest.mark.parametrize("sent_ns", [50_001 + PERIOD_NS - 29_999, 50_001 + PERIOD_NS + 29_999])

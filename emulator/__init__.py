@@ -13,7 +13,9 @@ from .messages import Message, MessageError, PairId, decode, encode, message_typ
 from .network import ActorCrashError, Network, Outcome
 from .port import (
     FULL,
+    UNDISTURBED,
     Begin,
+    Disturbed,
     Half,
     Herald,
     Loaded,
@@ -60,6 +62,7 @@ __all__ = [
     "MS",
     "PERFECT",
     "UNBIASED",
+    "UNDISTURBED",
     "UNKNOWN",
     "US",
     "Actor",
@@ -72,6 +75,7 @@ __all__ = [
     "Channel",
     "ChannelFault",
     "Contrasts",
+    "Disturbed",
     "Engine",
     "Enquire",
     "Envelope",

@@ -26,6 +26,11 @@ Loaded: TypeAlias = tuple[float, float]
 
 FULL: Final[Loaded] = (1.0, 1.0)
 
+# From when on (ns) attempts beside a half take its coherence, and at which rate per second, as far as is known then.
+Disturbed: TypeAlias = tuple[int, float]
+
+UNDISTURBED: Final[Disturbed] = (0, 0.0)
+
 
 class Start(Message, frozen=True, tag="link-start"):
     """Node to station: a position is ready to emit for a label; give up after `patience_ns` of attempts (0: never).
@@ -103,6 +108,7 @@ class Half:
     contrasts: Contrasts = UNKNOWN  # of the pair when it was fresh
     bias: Bias = UNBIASED
     loaded: Loaded = FULL
+    disturbed: Disturbed = UNDISTURBED
 
 
 @dataclass(slots=True)
@@ -190,6 +196,11 @@ class Port:
     def attempts(self, now_ns: int) -> int:
         """Return how many attempts this port has made: each of them disturbs the other qubits of some platforms."""
         return self.emitted + sum(_attempts(s, now_ns) for s in self.sessions.values())
+
+    @property
+    def attempts_per_s(self) -> float:
+        """Return how fast attempts are made now."""
+        return sum(1e9 / s.period_ns for s in self.sessions.values() if s.emitting_since_ns is not None)
 
     def lose(self) -> None:
         """Forget all sessions, at a crash."""

@@ -133,6 +133,7 @@ class PortNode(Actor, ABC):
             )
             if self._disturbed:
                 self._marks[pair] = self._attempts()
+                half.disturbed = (self.now_ns, self._disturbance_per_s())
             self.heralded(session.label, port, half)
 
     def on_session_end(self, message: TimedOut | Stopped, envelope: Envelope) -> None:
@@ -184,3 +185,6 @@ class PortNode(Actor, ABC):
 
     def _attempts(self) -> int:
         return sum(port.attempts(self.now_ns) for port in self._by_station.values())
+
+    def _disturbance_per_s(self) -> float:
+        return sum(port.attempts_per_s for port in self._by_station.values()) / self.physics.attempts_1_over_e

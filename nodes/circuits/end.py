@@ -50,7 +50,8 @@ class EndRole:
     def pair(self, half: Half) -> None:
         """Take a half that the link delivered, and begin its Track."""
         self._held[half.pair] = half
-        track = Track(self.circuit, half.pair, half.pair, half.bell, half.emitted_ns, half.contrasts, half.bias)
+        told = (half.bell, half.emitted_ns, half.contrasts, half.bias, half.disturbed)
+        track = Track(self.circuit, half.pair, half.pair, *told)
         self._actions.send(self.side, track)
         if (word := self._early.pop(half.pair, None)) is not None:
             self.word(word)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from emulator import Bias, Contrasts, Message, PairId, StorageLaw
+from emulator import Bias, Contrasts, Disturbed, Message, PairId, StorageLaw
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -81,7 +81,7 @@ class Track(Message, frozen=True, tag="track"):
     link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far;
     emitted_ns: when the photon of the origin's half left; contrasts, bias: what is left of the pair's, the origin's
     half first, but for the storage at both ends, by what each node on the way knows of its links, its memory and its
-    measurement.
+    measurement; disturbed: what attempts do to the origin's half.
     """
 
     circuit: str
@@ -91,6 +91,7 @@ class Track(Message, frozen=True, tag="track"):
     emitted_ns: int
     contrasts: Contrasts
     bias: Bias
+    disturbed: Disturbed
 
 
 class Expire(Message, frozen=True, tag="expire"):

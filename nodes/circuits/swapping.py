@@ -212,7 +212,8 @@ class SwapRole:
     def _pass_on(self, word: Word, way: _Way) -> None:
         if isinstance(word, Track):
             contrasts, bias = way.added(word.contrasts, word.bias)
-            word = Track(self.circuit, word.origin, way.link, word.bell ^ way.bell, word.emitted_ns, contrasts, bias)
+            bell = word.bell ^ way.bell
+            word = Track(self.circuit, word.origin, way.link, bell, word.emitted_ns, contrasts, bias, word.disturbed)
             self._actions.send(way.side, word)
         else:
             self._actions.send(way.side, Expire(self.circuit, way.link))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator import UNBIASED, UNKNOWN, Half, Message, PairId
+from emulator import UNBIASED, UNDISTURBED, UNKNOWN, Half, Message, PairId
 from nodes.circuits import (
     EAST,
     Distil,
@@ -89,7 +89,7 @@ class Circuit:
         number = self.arriving[end].pop(index)
         mine, far = half_of(end, number), half_of(1 - end, number)
         self.seen["late pair"] += self.roles[end].stopping
-        track = Track(CIRCUIT, far, mine, self.bells[number], 0, UNKNOWN, UNBIASED)
+        track = Track(CIRCUIT, far, mine, self.bells[number], 0, UNKNOWN, UNBIASED, UNDISTURBED)
         self.roles[end].pair(Half(mine, 0, None, 0), track)
 
     def receive(self, end: int) -> None:
@@ -326,7 +326,7 @@ class Scripted:
 
     def pair(self, number: int, bell: int = 0) -> None:
         mine, far = half_of(self.end, number), half_of(1 - self.end, number)
-        self.role.pair(Half(mine, 0, None, 0), Track(CIRCUIT, far, mine, bell, 0, UNKNOWN, UNBIASED))
+        self.role.pair(Half(mine, 0, None, 0), Track(CIRCUIT, far, mine, bell, 0, UNKNOWN, UNBIASED, UNDISTURBED))
 
     def take(self) -> list[Any]:
         done, self.done = self.done, []

@@ -29,6 +29,7 @@ from .port import (
 )
 from .quantum import (
     PERFECT,
+    SIGNS,
     BellMeasurement,
     BellState,
     Engine,
@@ -61,6 +62,7 @@ __all__ = [
     "FULL",
     "MS",
     "PERFECT",
+    "SIGNS",
     "UNBIASED",
     "UNDISTURBED",
     "UNKNOWN",

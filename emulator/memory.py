@@ -161,14 +161,14 @@ class QuantumMemory:
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
 
-    def stored(self, bank: str, stored_ns: int) -> Stored:
-        """Return what storage of that length does to a qubit of a bank."""
+    def stored(self, bank: str, to_ns: int, from_ns: int = 0) -> Stored:
+        """Return what storage does to a qubit of a bank, counted from its beginning."""
         noise = self._banks[bank].noise
-        factors = noise.factors(0, stored_ns)
+        factors = noise.factors(from_ns, to_ns)
         if factors is not None:
             c, e, s = factors
             return c, c, e, s
-        matrix = noise.matrix(0, stored_ns)
+        matrix = noise.matrix(from_ns, to_ns)
         return float(matrix[1, 1]), float(matrix[2, 2]), float(matrix[3, 3]), float(matrix[3, 0])
 
     def law(self, bank: str) -> StorageLaw:

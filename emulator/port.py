@@ -99,7 +99,10 @@ class Stopped(Message, frozen=True, tag="link-stopped"):
 
 @dataclass(slots=True, eq=False)
 class Half:
-    """A node's half of a Bell pair: what it was told (`pair`, `bell`) and its qubit."""
+    """A node's half of a Bell pair: what it was told (`pair`, `bell`) and its qubit.
+
+    counted_ns: the time until which the contrasts of its pair count storage already (0: none of it).
+    """
 
     pair: PairId
     bell: int
@@ -109,6 +112,7 @@ class Half:
     bias: Bias = UNBIASED
     loaded: Loaded = FULL
     disturbed: Disturbed = UNDISTURBED
+    counted_ns: int = 0
 
 
 @dataclass(slots=True)

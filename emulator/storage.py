@@ -66,16 +66,17 @@ class StorageLaw(msgspec.Struct, frozen=True, array_like=True, gc=False):
     retrieval_efficiency: float = 1.0
     retrieval_decay_s: float = math.inf
 
-    def stored(self, stored_ns: int) -> Stored:
-        """Return what storage of a length does to a half, without attempts beside it.
+    def stored(self, to_ns: float, from_ns: float = 0) -> Stored:
+        """Return what storage does to a half, counted from its beginning, without attempts beside it.
 
         >>> StorageLaw(transverse_per_s=1.0, dephasing_s=1.0).stored(10**9)[0] == math.exp(-2)
         True
         """
-        seconds = stored_ns * 1e-9
+        seconds = (to_ns - from_ns) * 1e-9
         exponent = seconds * self.transverse_per_s
         if self.dephasing_s != math.inf:
-            exponent += (seconds / self.dephasing_s) ** self.dephasing_exponent
+            tau_ns, power = self.dephasing_s * 1e9, self.dephasing_exponent
+            exponent += (to_ns / tau_ns) ** power - (from_ns / tau_ns) ** power
         c, e = math.exp(-exponent), math.exp(-seconds * self.longitudinal_per_s)
         return c, c, e, self.equilibrium * (1 - e)
 

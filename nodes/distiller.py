@@ -76,13 +76,13 @@ class Distiller(EndNode):
     def _finish_distil(self, circuit: Circuit, meeting: Meeting, turns: Turned, cnot: Gate) -> None:
         """Do this end's part in a distillation, at the end of the time that it takes."""
         kept, spent = meeting.kept.half, meeting.spent.half
-        before, stored = self._contrasts(circuit, meeting.kept, stays=True)
-        other, _ = self._contrasts(circuit, meeting.spent, stays=False)
+        before = self._contrasts(circuit, meeting.kept, stays=True)
+        other = self._contrasts(circuit, meeting.spent, stays=False)
         outcome = self._distil(kept.qubit, spent.qubit, turns, cnot)
         self.record("distil", circuit.name, meeting.round, kept.pair, spent.pair, outcome)
         gates = self.physics.gates(*(int(turn is not None) for turn in turns))
         assert circuit.distilling is not None
-        circuit.distilling.operated(meeting, Reading(outcome, before, other, stored, gates))
+        circuit.distilling.operated(meeting, Reading(outcome, self.now_ns, before, other, gates))
         self._finish_release(circuit)
 
     def _distil(self, kept: Qubit | None, spent: Qubit | None, turns: Turned, cnot: Gate) -> int:
@@ -98,13 +98,12 @@ class Distiller(EndNode):
         outcome = self._device.measure(spent.id, self.now_ns, u=u, readout=self.physics.readout)
         return -1 if outcome is None else outcome
 
-    def _contrasts(self, circuit: Circuit, held: Held, *, stays: bool) -> tuple[Contrasts, Contrasts]:
-        """Settle a pair's half; return the pair's contrasts, and what storage at both ends has left of them."""
+    def _contrasts(self, circuit: Circuit, held: Held, *, stays: bool) -> Contrasts:
+        """Settle a pair's half, and return the pair's contrasts by now."""
         contrast = self.settle(held.half, stays=stays)
         mine, far = self.stored_at_ends(circuit, held.half, held.track)
         x, y, z = after_storage(held.track.contrasts, held.track.bias, far, mine)
-        left = (mine[0] * far[0], mine[1] * far[1], mine[2] * far[2])
-        return (contrast * x, contrast * y, z), left
+        return contrast * x, contrast * y, z
 
 
 def _misfit(terms: Terms) -> str | None:

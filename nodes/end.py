@@ -389,9 +389,9 @@ class EndNode(QuantumNode):
     def stored_at_ends(self, circuit: Circuit, half: Half, track: Track) -> tuple[Stored, Stored]:
         """Return what storage until now has done to this end's half of a pair, and to the other end's."""
         law = circuit.storage[1 if circuit.is_head else 0]
-        x, y, e, s = law.stored(self.now_ns - track.emitted_ns)
+        x, y, e, s = law.stored(self.now_ns - track.emitted_ns, max(0, half.counted_ns - track.emitted_ns))
         since_ns, per_s = track.disturbed
-        undisturbed = math.exp((since_ns - self.now_ns) * 1e-9 * per_s)
+        undisturbed = math.exp((max(since_ns, half.counted_ns) - self.now_ns) * 1e-9 * per_s)
         return self.stored(half), (undisturbed * x, undisturbed * y, e, s)
 
     def give_back(self, qubit: Qubit) -> None:

@@ -162,10 +162,11 @@ class PortNode(Actor, ABC):
         return contrast
 
     def stored(self, half: Half) -> Stored:
-        """Return what storage until now has done to a half, by what this node knows of its memory."""
+        """Return what storage has done to a half that is not counted yet, by what this node knows of its memory."""
         if half.qubit is None:
             return FRESH
-        return self.memory.stored(half.qubit.bank, self.now_ns - half.emitted_ns)
+        counted_ns = max(0, half.counted_ns - half.emitted_ns)
+        return self.memory.stored(half.qubit.bank, self.now_ns - half.emitted_ns, counted_ns)
 
     def storage_law(self, port: Port) -> StorageLaw:
         """Return what a half goes through that this node stores for a port."""

@@ -28,7 +28,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from emulator import UNBIASED, UNKNOWN, Contrasts, Half, Message, PairId
+from emulator import SIGNS, UNKNOWN, Contrasts, Half, Message, PairId
 from nodes import distillation
 
 from .messages import Track
@@ -77,22 +77,20 @@ class Held:
 class Reading:
     """What an end's part in a distillation came to.
 
-    outcome: what was read of the spent pair (-1: no answer); kept, spent: contrasts of both pairs before the gates, by
-    what is known here; stored: what storage at both ends has left of the kept pair's by now; gates: this end's noise.
+    outcome: what was read of the spent pair (-1: no answer), and when; kept, spent: contrasts of both pairs before the
+    gates, by what is known here; gates: this end's noise.
     """
 
     outcome: int
+    time_ns: int = 0
     kept: Contrasts = UNKNOWN
     spent: Contrasts = UNKNOWN
-    stored: Contrasts = UNKNOWN
     gates: distillation.Gates = distillation.NOISELESS
 
     def forecast(self, protocol: distillation.Protocol, far: distillation.Gates) -> Contrasts:
-        """Return the contrasts of the pair if it is kept, but for its storage; far: the noise of the other end."""
+        """Return the contrasts of the pair if it is kept; far: the noise of the other end."""
         kept, spent = distillation.weights_of(self.kept), distillation.weights_of(self.spent)
-        after = distillation.contrasts_of(protocol.forecast(kept, spent, self.gates * far).weights)
-        x, y, z = (contrast / left if left else 0.0 for contrast, left in zip(after, self.stored, strict=True))
-        return x, y, z
+        return distillation.contrasts_of(protocol.forecast(kept, spent, self.gates * far).weights)
 
 
 @dataclass(slots=True, eq=False)
@@ -168,7 +166,9 @@ class DistilRole(ABC):
             self._actions.free(kept.half)
             return
         contrasts = meeting.reading.forecast(self.protocol, far)
-        kept.track = msgspec.structs.replace(kept.track, bell=bell, contrasts=contrasts, bias=UNBIASED)
+        bias = (SIGNS[bell][3], 0.0, 0.0)
+        kept.half.counted_ns = meeting.reading.time_ns
+        kept.track = msgspec.structs.replace(kept.track, bell=bell, contrasts=contrasts, bias=bias)
         if meeting.round + 1 == self.rounds:
             self._actions.hand_on(kept.half, kept.track)
         else:

@@ -71,7 +71,8 @@ class Forecast:
     age_s: float
 
 
-def _no_pair(rate_error_hz: float) -> Forecast:
+def no_pair(rate_error_hz: float) -> Forecast:
+    """Return what is said of a circuit of which no pair was seen."""
     return Forecast(0.0, rate_error_hz, 0.25, 1.0, UNKNOWN, math.inf)
 
 
@@ -115,7 +116,7 @@ def forecast(
         raise ValueError(f"there must be at least one lane and {_FEWEST} pairs, not {lanes} and {pairs}")
     path = _Path.of(links, nodes, shares)
     if min(path.probabilities) <= 0 or any(node.swap_probability <= 0 for node in nodes[1:-1]):
-        return _no_pair(0.0)
+        return no_pair(0.0)
     if len(links) == 1:
         return _one_link(path, lanes)
     wanted = pairs + pairs // _WARM_UP
@@ -638,7 +639,7 @@ def _summary(path: _Path, deliveries: Sequence[_Delivery], elapsed_ns: int) -> F
 def _few(path: _Path, deliveries: Sequence[_Delivery], elapsed_ns: int) -> Forecast:
     """Return what can be said of pairs that are too rare for batches: they come independently of each other."""
     if not deliveries:
-        return _no_pair(1e9 / elapsed_ns)
+        return no_pair(1e9 / elapsed_ns)
     number = len(deliveries)
     rate_hz = number * 1e9 / elapsed_ns
     stored = [path.left(d.stored_ns, d.disturbed) for d in deliveries]

@@ -12,7 +12,7 @@ from emulator import Contrasts, LinkFigures, StorageLaw
 from nodes.circuits import Terms
 from nodes.distillation import PROTOCOLS, Gates, Protocol, contrasts_of, weights_of
 
-from .forecast import Forecast, NodeFigures, fidelity
+from .forecast import Forecast, NodeFigures, fidelity, no_pair
 
 # Gauss-Laguerre points and weights: means over a time that is exponentially distributed, in units of its mean.
 _WAITS: Final = (
@@ -40,15 +40,18 @@ def refined(
         PROTOCOLS[terms.distil],
         terms.rounds,
         ends[0].gates * ends[1].gates,
-        tuple(
-            _beside_attempts(end.storage, terms.lanes * 1e9 / link.period_ns)
-            for end, link in zip(ends, (links[0], links[-1]), strict=True)
+        (
+            _beside_attempts(ends[0].storage, terms.lanes * 1e9 / links[0].period_ns),
+            _beside_attempts(ends[1].storage, terms.lanes * 1e9 / links[-1].period_ns),
         ),
+        (links[0].bias[1], links[-1].bias[2]),
         step_s,
     )
     lanes = terms.lanes - terms.rounds
     raw_hz = lanes / (lanes / found.rate_hz + step_s)
     rate_hz, contrasts = steps.applied(found.contrasts, raw_hz, found.age_s)
+    if rate_hz <= 0:
+        return no_pair(raw_hz)
     _, lower = steps.applied(_lowered(found.contrasts, found.fidelity_error), raw_hz, found.age_s)
     return replace(
         found,
@@ -67,7 +70,8 @@ class _Steps:
     protocol: Protocol
     rounds: int
     gates: Gates
-    laws: tuple[StorageLaw, ...]
+    laws: tuple[StorageLaw, StorageLaw]
+    poles: tuple[float, float]  # <Z> of a fresh half at each end
     step_s: float
 
     def applied(self, contrasts: Contrasts, rate_hz: float, age_s: float) -> tuple[float, Contrasts]:
@@ -75,12 +79,24 @@ class _Steps:
         for _ in range(self.rounds):
             waited = _waited(contrasts, self.laws, age_s, 1 / rate_hz)
             result = self.protocol.forecast(weights_of(contrasts), weights_of(waited), self.gates)
-            rate_hz *= result.success / 2
+            success = result.success
+            if len(self.protocol.kept) == 1:  # the less likely, the more both halves at an end are alike
+                success -= sum(map(self._alike, self.laws, self.poles, (age_s,) * 2, (1 / rate_hz,) * 2)) / 4
+            rate_hz *= max(0.0, success) / 2
             if rate_hz <= 0:
                 break
             contrasts = _longer(contrasts_of(result.weights), self.laws, age_s, self.step_s)
             age_s += self.step_s
         return rate_hz, contrasts
+
+    @staticmethod
+    def _alike(law: StorageLaw, pole: float, age_s: float, wait_s: float) -> float:
+        """Return the mean of the product of Z of both halves at an end, at most."""
+        product = 1.0
+        for seconds in (age_s, age_s + wait_s):
+            _, _, e, s = law.stored(seconds * 1e9)
+            product *= abs(e * pole) + abs(s)
+        return product
 
 
 def _beside_attempts(law: StorageLaw, attempts_per_s: float) -> StorageLaw:
@@ -114,9 +130,7 @@ def _longer(contrasts: Contrasts, laws: Sequence[StorageLaw], age_s: float, seco
     x, y, z = contrasts
     drift = 1.0
     for law in laws:
-        before, after = (law.stored(round(1e9 * s)) for s in (age_s, age_s + seconds))
-        c = after[0] / before[0] if before[0] else 0.0
-        e = after[2] / before[2] if before[2] else 0.0
-        drift *= abs(after[3] - e * before[3])
+        c, _, e, s = law.stored((age_s + seconds) * 1e9, age_s * 1e9)
+        drift *= abs(s)
         x, y, z = c * x, c * y, e * z
     return x, y, z - drift

@@ -384,21 +384,23 @@ def test_outcomes_that_do_not_fit_free_the_kept_pair_at_both_ends(outcomes: tupl
     assert (head.role.pending, tail.role.pending) == (0, 0)
 
 
-def test_the_estimate_of_a_kept_pair_counts_the_gates_of_both_ends_and_not_its_storage() -> None:
+def test_the_estimate_of_a_kept_pair_counts_the_gates_of_both_ends_and_when_they_were() -> None:
     head = Scripted(DistilHead, rounds=2)
     for number in (0, 1):
         head.pair(number)
-    kept, spent, stored = (0.8, 0.6, 0.4), (0.7, 0.5, 0.3), (0.9, 0.9, 0.5)
+    kept, spent = (0.8, 0.6, 0.4), (0.7, 0.5, 0.3)
     mine, far = Gates((0.98, 0.97), 0.96, 0.9), Gates((0.99, 0.95), 0.94, 0.8)
-    head.role.operated(head.meetings[0], Reading(0, kept, spent, stored, mine))
+    head.role.operated(head.meetings[0], Reading(0, 77, kept, spent, mine))
     head.role.word(Distilled(CIRCUIT, name_of(1), name_of(0), 0, far))
     head.pair(2)
     head.pair(3)
     head.role.operated(head.meetings[1], Reading(0))
     head.role.word(distilled(3, 2, 0))
     after = contrasts_of(DEJMPS.forecast(weights_of(kept), weights_of(spent), mine * far).weights)
-    told = tuple(contrast / left for contrast, left in zip(after, stored, strict=True))
-    assert head.meetings[2].spent.track.contrasts == pytest.approx(told)
+    distilled_pair = head.meetings[2].spent
+    assert distilled_pair.track.contrasts == after
+    assert distilled_pair.half.counted_ns == 77
+    assert abs(distilled_pair.track.bias[0]) == 1
     assert head.meetings[2].round == 1
 
 

@@ -13,10 +13,10 @@ from itertools import pairwise
 
 import pytest
 
-from emulator import RandomStream
+from emulator import LinkFigures, RandomStream
 from links.station import HeraldingStation
 from nodes import Pair, Program, ProgramNode, QuantumNode
-from nodes.control.forecast import Forecast, forecast
+from nodes.control.forecast import Forecast, NodeFigures, forecast
 from scenarios.report import route_json
 from scenarios.run import prepare, run_programs
 
@@ -86,7 +86,8 @@ def _take(node: ProgramNode, pair: Pair, told: list[float]) -> None:
     node.discard(pair.qubit)
 
 
-def told_of(settings: tuple[str, ...], lanes: int) -> Forecast:
+def figures_of(settings: tuple[str, ...]) -> tuple[list[LinkFigures], list[NodeFigures]]:
+    """Return what the links and nodes of a chain tell a controller."""
     _, plan, world = prepare("chain", settings)
     ((_, path),) = plan.demands
     actors = world.network.actors
@@ -98,13 +99,13 @@ def told_of(settings: tuple[str, ...], lanes: int) -> Forecast:
         assert isinstance(station, HeraldingStation)
         links.append(station.figures(a, b, 0.0))
     nodes = [node.report().figures for name in path if isinstance(node := actors[name], QuantumNode)]
-    return forecast(links, nodes, RandomStream(1, "forecast"), lanes=lanes, pairs=TOLD)
+    return links, nodes
 
 
 @cache
 def compared(hardware: str, links: int, lanes: int = 1, further: tuple[str, ...] = ()) -> Comparison:
     settings = (f"links={links}", "length_km=10", f"hardware={hardware}", f"memories={lanes}", *further)
-    told = told_of(settings, lanes)
+    told = forecast(*figures_of(settings), RandomStream(1, "forecast"), lanes=lanes, pairs=TOLD)
     estimates: tuple[list[float], list[float]] = ([], [])
     programs = {"chain-a": asking("chain-b", estimates[0], lanes), "chain-b": accepting("chain-a", estimates[1])}
     wanted = SEEN[links] // (4 if hardware.startswith("afc") else 1)  # of many heralds one pair comes, if any

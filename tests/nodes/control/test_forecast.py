@@ -226,7 +226,7 @@ def test_if_no_pair_came_the_rate_has_an_upper_limit_and_the_fidelity_is_unknown
         told = chain(3, node=rare, pairs=20, **options)
         assert (told.rate_hz, told.fidelity) == (0.0, 0.25)
         assert told.fidelity - 3 * told.fidelity_error < 0
-        # One in 10^16 fires of some 20 per second would come through: the limit says how long the rehearsal was.
+        # One of 10^16 swaps works. The limit only says how long the rehearsal was, in which links made pairs.
         assert 0 < told.rate_error_hz < 20
     longer = chain(3, node=rare, pairs=80)
     assert longer.rate_error_hz < told.rate_error_hz

@@ -115,7 +115,8 @@ def compared(
     estimates: tuple[list[float], list[float]] = ([], [])
     asked: dict[str, Any] = {"lanes": lanes} | ({"distil": distil, "rounds": rounds} if distil else {})
     programs = {"chain-a": asking("chain-b", estimates[0], **asked), "chain-b": accepting("chain-a", estimates[1])}
-    wanted = SEEN[links] // (4 if hardware.startswith("afc") else 1)  # of many heralds one pair comes, if any
+    costly = 4 if hardware.startswith("afc") or distil else 1  # many pairs of links make one
+    wanted = SEEN[links] // costly
     run = run_programs("chain", programs, for_s=wanted / told.rate_hz, seed=8, settings=settings)
     assert run.good, run.violations
     seen = route_json(run.world, "chain-a", "chain-b", run.outcome.emulated_ns / 1e9)

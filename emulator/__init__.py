@@ -13,11 +13,13 @@ from .memory import Bank, MemoryFullError, Owner, QuantumDevice, QuantumMemory, 
 from .messages import Message, MessageError, PairId, decode, encode, message_types
 from .network import ActorCrashError, Network, Outcome
 from .port import (
-    UNKNOWN,
+    FULL,
+    UNDISTURBED,
     Begin,
-    Contrasts,
+    Disturbed,
     Half,
     Herald,
+    Loaded,
     Paused,
     Port,
     Session,
@@ -25,10 +27,10 @@ from .port import (
     Stop,
     Stopped,
     TimedOut,
-    multiplied,
 )
 from .quantum import (
     PERFECT,
+    SIGNS,
     BellMeasurement,
     BellState,
     Detector,
@@ -49,11 +51,27 @@ from .quantum import (
 )
 from .randomness import RandomStream
 from .records import History, Record
+from .storage import (
+    FRESH,
+    UNBIASED,
+    UNKNOWN,
+    Bias,
+    Contrasts,
+    StorageLaw,
+    Stored,
+    after_storage,
+    multiplied,
+)
 from .time import Timeline
 
 __all__ = [
+    "FRESH",
+    "FULL",
     "MS",
     "PERFECT",
+    "SIGNS",
+    "UNBIASED",
+    "UNDISTURBED",
     "UNKNOWN",
     "US",
     "Actor",
@@ -62,10 +80,12 @@ __all__ = [
     "Begin",
     "BellMeasurement",
     "BellState",
+    "Bias",
     "Channel",
     "ChannelFault",
     "Contrasts",
     "Detector",
+    "Disturbed",
     "Engine",
     "Enquire",
     "Envelope",
@@ -77,6 +97,7 @@ __all__ = [
     "History",
     "Light",
     "LinkFigures",
+    "Loaded",
     "Mailbox",
     "MemoryFullError",
     "MemoryNoise",
@@ -105,12 +126,15 @@ __all__ = [
     "Start",
     "Stop",
     "Stopped",
+    "StorageLaw",
+    "Stored",
     "TimedOut",
     "Timeline",
     "TrainId",
     "UnderWayError",
     "UnknownActorError",
     "Vector",
+    "after_storage",
     "decode",
     "encode",
     "message_types",

@@ -10,14 +10,15 @@ from __future__ import annotations
 import msgspec
 
 from .messages import Message
-from .port import Contrasts
+from .storage import UNBIASED, Bias, Contrasts
 
 
 class LinkFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What attempts on a link lead to: how often, how long each takes, and to which pairs.
 
     light_ns: from node a, and from node b, to the station. dead_ns, slot_ns: of an optical switch that serves others,
-    too (0: the station is there for this link alone).
+    too (0: the station is there for this link alone). bias: of a pair, node a's half first; loaded: how likely the
+    memory of a, that of b, and both hold an excitation after a herald.
     """
 
     success_probability: float
@@ -26,6 +27,8 @@ class LinkFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     light_ns: tuple[int, int]
     dead_ns: int = 0
     slot_ns: int = 0
+    bias: Bias = UNBIASED
+    loaded: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @property
     def seconds_per_pair(self) -> float:

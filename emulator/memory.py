@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from .quantum import PERFECT, BellMeasurement, BellState, Gate, Noise, PulseTrain, QubitId, Readout, TrainId
+from .quantum import (
+    PERFECT,
+    BellMeasurement,
+    BellState,
+    Gate,
+    MemoryNoise,
+    Noise,
+    PulseTrain,
+    QubitId,
+    Readout,
+    TrainId,
+)
+from .storage import StorageLaw, Stored
 
 _MOMENT_NS: Final = 1_000  # short against all storage
 
@@ -165,19 +177,30 @@ class QuantumMemory:
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
 
-    def contrasts(self, bank: str, stored_ns: int) -> tuple[float, float, float]:
-        """Return by what storage shrinks the coherences (X, Y) and the populations (Z) of a qubit of a bank."""
+    def stored(self, bank: str, to_ns: int, from_ns: int = 0) -> Stored:
+        """Return what storage does to a qubit of a bank, counted from its beginning."""
         noise = self._banks[bank].noise
-        factors = noise.factors(0, stored_ns)
+        factors = noise.factors(from_ns, to_ns)
         if factors is not None:
-            return factors[0], factors[0], factors[1]
-        matrix = noise.matrix(0, stored_ns)
-        return float(matrix[1, 1]), float(matrix[2, 2]), float(matrix[3, 3])
+            c, e, s = factors
+            return c, c, e, s
+        matrix = noise.matrix(from_ns, to_ns)
+        return float(matrix[1, 1]), float(matrix[2, 2]), float(matrix[3, 3]), float(matrix[3, 0])
 
-    def decay(self, bank: str) -> tuple[float, float]:
-        """Return how fast that begins, per second, of the coherences and of the populations."""
-        x, y, z = self.contrasts(bank, _MOMENT_NS)
-        return -math.log(math.sqrt(x * y)) / (_MOMENT_NS * 1e-9), -math.log(z) / (_MOMENT_NS * 1e-9)
+    def law(self, bank: str) -> StorageLaw:
+        """Return how storage in a bank goes on: of a `MemoryNoise` exactly, of any other noise as it begins."""
+        noise = self._banks[bank].noise
+        if not isinstance(noise, MemoryNoise):
+            return _as_it_begins(self.stored(bank, _MOMENT_NS))
+        depolarising_per_s = 1 / noise.depolarising_s
+        longitudinal_per_s = 1 / noise.t1_s + depolarising_per_s
+        return StorageLaw(
+            1 / noise.t2_s + depolarising_per_s,
+            longitudinal_per_s,
+            noise.z_equilibrium / noise.t1_s / longitudinal_per_s if longitudinal_per_s else 0.0,
+            noise.dephasing_s,
+            noise.dephasing_exponent,
+        )
 
     def taken(self, bank: str, owner: Owner) -> int:
         """Return how many of an owner's reserved positions are in use."""
@@ -216,3 +239,10 @@ class QuantumMemory:
             self.free(qubit)
         self._reserved.clear()
         self._taken.clear()
+
+
+def _as_it_begins(stored: Stored) -> StorageLaw:
+    x, y, e, s = stored
+    seconds = _MOMENT_NS * 1e-9
+    equilibrium = max(-1.0, min(1.0, s / (1 - e))) if e < 1 else 0.0
+    return StorageLaw(-math.log(math.sqrt(x * y)) / seconds, -math.log(e) / seconds, equilibrium)

@@ -7,7 +7,7 @@ label (the circuit they serve), tells both when to emit (`Begin`), and announces
     node                            station
      | -- Start(label, position) -->  |    one session
      | <-- Begin(first emission) ---  |    the other side has one too: attempts begin
-     | <-- Paused ------------------  |    others are served for a while; another Begin follows
+     | <-- Paused ------------------  |    others are served, or the other side withdrew; another Begin may follow
      | <-- Herald(pair, bell) ------  |    or TimedOut, or (after a Stop) Stopped: the session has ended
 """
 
@@ -19,16 +19,17 @@ from typing import Final, TypeAlias
 
 from .memory import Owner, QuantumMemory, Qubit
 from .messages import Message, PairId
+from .storage import FRESH, UNBIASED, UNKNOWN, Bias, Contrasts, Stored
 
-# How strongly the outcomes of a pair's two ends agree in the bases X, Y and Z: its fidelity is (1 + their sum) / 4.
-Contrasts: TypeAlias = tuple[float, float, float]
+# How likely a memory really holds an excitation after a herald: the node's own, and both.
+Loaded: TypeAlias = tuple[float, float]
 
-UNKNOWN: Final[Contrasts] = (0.0, 0.0, 0.0)
+FULL: Final[Loaded] = (1.0, 1.0)
 
+# From when on (ns) attempts beside a half take its coherence, and at which rate per second, as far as is known then.
+Disturbed: TypeAlias = tuple[int, float]
 
-def multiplied(a: Contrasts, b: Contrasts) -> Contrasts:
-    """Return what is left of contrasts: along a chain of swapped pairs, and with storage, they multiply."""
-    return a[0] * b[0], a[1] * b[1], a[2] * b[2]
+UNDISTURBED: Final[Disturbed] = (0, 0.0)
 
 
 class Start(Message, frozen=True, tag="link-start"):
@@ -56,17 +57,20 @@ class Stop(Message, frozen=True, tag="link-stop"):
 class Begin(Message, frozen=True, tag="link-begin"):
     """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`.
 
-    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|.
+    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|; bias: the means
+    of the announced sign of ZZ and of it times <Z> of the receiver's half and of the other; loaded: see `Loaded`.
     """
 
     session: int
     first_emission_ns: int
     period_ns: int
     contrasts: Contrasts
+    bias: Bias
+    loaded: Loaded
 
 
 class Paused(Message, frozen=True, tag="link-paused"):
-    """Station to node: the analyser serves others for a while."""
+    """Station to node: attempts rest, since the analyser serves others or the other side has withdrawn."""
 
     session: int
 
@@ -95,13 +99,22 @@ class Stopped(Message, frozen=True, tag="link-stopped"):
 
 @dataclass(slots=True, eq=False)
 class Half:
-    """A node's half of a Bell pair: what it was told (`pair`, `bell`) and its qubit."""
+    """A node's half of a Bell pair: what it was told (`pair`, `bell`) and its qubit.
+
+    counted_ns: the time until which the contrasts of its pair count storage already (0: none of it); until_measured:
+    what storage had done to it when it was measured.
+    """
 
     pair: PairId
     bell: int
     qubit: Qubit | None  # None once it was measured
     emitted_ns: int
     contrasts: Contrasts = UNKNOWN  # of the pair when it was fresh
+    bias: Bias = UNBIASED
+    loaded: Loaded = FULL
+    disturbed: Disturbed = UNDISTURBED
+    counted_ns: int = 0
+    until_measured: Stored = FRESH
 
 
 @dataclass(slots=True)
@@ -113,6 +126,8 @@ class Session:
     emitting_since_ns: int | None = None
     period_ns: int = 1
     contrasts: Contrasts = UNKNOWN
+    bias: Bias = UNBIASED
+    loaded: Loaded = FULL
     stopping: bool = False
 
 
@@ -169,7 +184,7 @@ class Port:
             self.emitted += _attempts(session, message.first_emission_ns)  # with an earlier partner
             session.emitting_since_ns = message.first_emission_ns
             session.period_ns = message.period_ns
-            session.contrasts = message.contrasts
+            session.contrasts, session.bias, session.loaded = message.contrasts, message.bias, message.loaded
 
     def paused(self, number: int, now_ns: int) -> None:
         """Note that a session's attempts rest."""
@@ -187,6 +202,11 @@ class Port:
     def attempts(self, now_ns: int) -> int:
         """Return how many attempts this port has made: each of them disturbs the other qubits of some platforms."""
         return self.emitted + sum(_attempts(s, now_ns) for s in self.sessions.values())
+
+    @property
+    def attempts_per_s(self) -> float:
+        """Return how fast attempts are made now."""
+        return sum(1e9 / s.period_ns for s in self.sessions.values() if s.emitting_since_ns is not None)
 
     def lose(self) -> None:
         """Forget all sessions, at a crash."""

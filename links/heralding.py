@@ -169,6 +169,28 @@ class HeraldedStateModel:
         x, y, z = (math.fsum(SIGNS[s.bell][k] * s.pauli[5 * k] * w for s, w in branches) / weight for k in (1, 2, 3))
         return x, y, z
 
+    @property
+    def bias(self) -> tuple[float, float, float]:
+        """Mean of the announced sign of <ZZ>, and of it times <Z> of A and of B; zeros if no attempt is heralded."""
+        weight = math.fsum(self.weights)
+        if weight < _NEVER:
+            return 0.0, 0.0, 0.0
+        branches = [(SIGNS[s.bell][3] * w / weight, s.pauli) for s, w in zip(self.states, self.weights, strict=True)]
+        sign, a, b = (math.fsum(part * pauli[k] for part, pauli in branches) for k in (0, 12, 3))
+        return sign, a, b
+
+    @property
+    def loaded(self) -> tuple[float, float, float]:
+        """Shares of the heralds after which A, B, and both hold an excitation; ones if no attempt is heralded."""
+        weight = math.fsum(self.weights)
+        if weight < _NEVER:
+            return 1.0, 1.0, 1.0
+        fillings = [(s.loaded_a, s.loaded_b, s.loaded) for s in self.states]
+        a, b, both = (
+            math.fsum(w for full, w in zip(fillings, self.weights, strict=True) if full[k]) / weight for k in range(3)
+        )
+        return a, b, both
+
     def draw_attempts(self, u: float) -> int:
         """Draw the number of attempts up to and including the first success, from a uniform `u` in [0, 1).
 

@@ -27,6 +27,7 @@ from emulator import (
     MS,
     Actor,
     Begin,
+    Bias,
     Contrasts,
     Enquire,
     Envelope,
@@ -124,6 +125,31 @@ class _Link:
     contrasts: Contrasts
     emission_ns: tuple[int, int]
     lag_ns: tuple[int, int]
+    bias: Bias
+    loaded: tuple[float, float, float]
+
+    def begin(self, session: int, first_emission_ns: int, *, is_first: bool) -> Begin:
+        """Return what a node is told when its attempts begin; is_first: it is on the arm of the smaller number."""
+        (sign, *poles), (*loaded, both) = self.bias, self.loaded
+        mine, other = (0, 1) if is_first else (1, 0)
+        bias = (sign, poles[mine], poles[other])
+        return Begin(session, first_emission_ns, self.period_ns, self.contrasts, bias, (loaded[mine], both))
+
+    def figures(
+        self, light_ns: tuple[int, int], dead_ns: int = 0, slot_ns: int = 0, *, in_order: bool = True
+    ) -> LinkFigures:
+        """Return what a controller is told. in_order: node a of the figures is on the arm of the smaller number."""
+        (sign, first_z, second_z), (first, second, both) = self.bias, self.loaded
+        return LinkFigures(
+            self.model.p_success,
+            self.period_ns,
+            self.contrasts,
+            light_ns,
+            dead_ns,
+            slot_ns,
+            (sign, first_z, second_z) if in_order else (sign, second_z, first_z),
+            (first, second, both) if in_order else (second, first, both),
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -193,9 +219,18 @@ class HeraldingStation(Actor):
         self._lagging: set[tuple[int, int]] = set()  # sessions with a pair, of which the news is not here yet
         self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
         self._lives = [0] * len(self.arms)
-        self._queue = AnalyserQueue[_Match](self.switch.slot_ns + self.switch.dead_ns if self.switch else 1)
+        self._queue = AnalyserQueue[_Match](self._longest_slot_ns())
         self._idle: list[Crossing | None] = [None] * (self.switch.analysers if self.switch else 0)
         self._overstaying: dict[_Match, None] = {}  # served for more than a slot, since nobody waited
+
+    def _longest_slot_ns(self) -> int:
+        """Return how long a match may be served while others wait: switching, and a slot or one attempt at least."""
+        if self.switch is None:
+            return 1
+        farthest_ns = max(arm.latency_ns for arm in self.arms)
+        ways = 4 if any(arm.receives for arm in self.arms) else 2  # at most, see `light_ns`
+        attempt_ns = max(arm.preparation_ns for arm in self.arms) + ways * farthest_ns
+        return self.switch.dead_ns + max(self.switch.slot_ns, attempt_ns)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what the station listens to."""
@@ -237,20 +272,17 @@ class HeraldingStation(Actor):
 
     def on_enquire(self, message: Enquire, envelope: Envelope) -> None:
         """Say what pairs of two nodes are like; of nodes that are not here, nothing."""
-        sides = self._sides.get(message.a), self._sides.get(message.b)
-        if sides[0] is None or sides[1] is None:
-            return
-        crossing = (min(sides[0], sides[1]), max(sides[0], sides[1]))
-        link = self.link(crossing, message.min_fidelity)
-        figures = LinkFigures(
-            link.model.p_success,
-            link.period_ns,
-            link.contrasts,
-            _herald_ns(self.arms[sides[0]], self.arms[sides[1]]),
-            self.switch.dead_ns if self.switch else 0,
-            self.switch.slot_ns if self.switch else 0,
-        )
-        self.send(envelope.sender, Figures(message.a, message.b, message.min_fidelity, figures))
+        if message.a in self._sides and message.b in self._sides and message.a != message.b:
+            figures = self.figures(message.a, message.b, message.min_fidelity)
+            self.send(envelope.sender, Figures(message.a, message.b, message.min_fidelity, figures))
+
+    def figures(self, a: str, b: str, min_fidelity: float) -> LinkFigures:
+        """Return what attempts between two nodes of this station lead to."""
+        first, second = self._sides[a], self._sides[b]
+        light_ns = _herald_ns(self.arms[first], self.arms[second])
+        link = self.link((min(first, second), max(first, second)), min_fidelity)
+        dead_ns, slot_ns = (self.switch.dead_ns, self.switch.slot_ns) if self.switch else (0, 0)
+        return link.figures(light_ns, dead_ns, slot_ns, in_order=first < second)
 
     def on_light(self, message: Light, envelope: Envelope) -> None:
         """Let light pass to the arm of whom it is for, less what the fibres of both arms take."""
@@ -307,12 +339,16 @@ class HeraldingStation(Actor):
             )
             senders_ns = max((arm.latency_ns for arm in (a, b) if not arm.receives), default=0)
             first_ns = max(1, preparation_ns + 2 * senders_ns)
-            found = _Link(model, period_ns, first_ns, model.contrasts, emission_ns, _lags_ns(a, b))
+            lags_ns = _lags_ns(a, b)
+            found = _Link(model, period_ns, first_ns, model.contrasts, emission_ns, lags_ns, model.bias, model.loaded)
             self._links[crossing, min_fidelity] = found
         return found
 
     def _withdraw(self, session: _Session) -> _Session | None:
-        """Take a session away; return its partner, if it had one, which then needs another."""
+        """Take a session away; return its partner, if it had one, which then needs another.
+
+        The partner hears that its attempts rest, if they were under way: it counts them.
+        """
         del self._sessions[session.side, session.number]
         match = session.match
         if match is None:
@@ -320,13 +356,14 @@ class HeraldingStation(Actor):
             if not self._waiting[session.label]:
                 del self._waiting[session.label]
             return None
-        if match.end is None:
-            self._queue.leave(match)
-        else:
-            match.end.cancel()
-            self._release_analyser(match)
         partner = match.sessions[match.sessions[0] is session]
         partner.match = None
+        if match.end is None:
+            self._queue.leave(match, self.now_ns)
+        else:
+            match.end.cancel()
+            self._tell(partner, Paused(partner.number))
+            self._release_analyser(match)
         return partner
 
     # -- analysers -------------------------------------------------------------------------------------------------
@@ -394,7 +431,7 @@ class HeraldingStation(Actor):
         match.begun_ns = self.now_ns + delay_ns + link.first_ns - link.period_ns
         for session in match.sessions:
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
-            self._tell(session, Begin(session.number, first_ns, link.period_ns, link.contrasts))
+            self._tell(session, link.begin(session.number, first_ns, is_first=session is match.sessions[0]))
         slot_ns = None if self.switch is None else delay_ns + max(self.switch.slot_ns, link.period_ns)
         self._draw(match, slot_ns)
 

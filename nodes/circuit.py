@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
-from emulator import Owner, Port
+from emulator import FULL, Half, Owner, Port, StorageLaw
 from emulator.time import Alarm
 
 from .circuits import DistilRole, EndRole, Requests, SwapOrder, SwapRole, Terms, demand_of
@@ -15,7 +16,7 @@ class Circuit:
     """What a node knows of a circuit through it. `role` is there while the circuit is active.
 
     ports: to the west and to the east; None where there is no neighbour, and at a hub that lets the photons of both
-    sides meet without touching them. decay: per second, of the contrasts of a qubit at the head-end and the tail-end.
+    sides meet without touching them. storage: of a qubit at the head-end and at the tail-end.
     """
 
     name: str
@@ -24,8 +25,8 @@ class Circuit:
     terms: Terms
     order: SwapOrder
     ports: tuple[Port | None, Port | None]
-    decay: list[tuple[float, float]]
-    requests: Requests
+    storage: list[StorageLaw]
+    requests: Requests = field(default_factory=Requests)
     share: float = 0.0  # of a heralding station of this hub
     peers: tuple[str | None, str | None] = field(init=False)  # the neighbours to the west and to the east
     links: tuple[tuple[Port, Owner, float], ...] = ()  # while active: ports, whose memory they use, shares of stations
@@ -57,6 +58,20 @@ class Circuit:
     def pending(self) -> int:
         """Return how many halves, records and messages its state machines wait with."""
         return sum(role.pending for role in (self.role, self.distilling) if role is not None)
+
+    def known_full(self, west: Half, east: Half) -> float:
+        """Return by what the contrasts of two pairs grow when a swap here has shown that their halves here exist.
+
+        Where the other half of a pair is to be swapped, too, each of the two swaps shows half of what both show.
+        """
+        if west.loaded == FULL == east.loaded:
+            return 1.0
+        grown = 1.0
+        for half, at_end in ((west, self.index == 1), (east, self.index == len(self.path) - 2)):
+            mine, both = half.loaded
+            share = mine if at_end else math.sqrt(both)
+            grown = grown / share if share > 0 else 0.0
+        return grown
 
     def __post_init__(self) -> None:
         west = None if self.is_head else self.path[self.index - 1]

@@ -21,9 +21,35 @@ from itertools import product
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+import msgspec
+
+from emulator import Contrasts
+
 Axis: TypeAlias = tuple[float, float, float]
 # How likely a pair has each of the four errors, by Bell index; without error it is Phi+ in the announced frame.
 Weights: TypeAlias = tuple[float, float, float, float]
+
+
+class Gates(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The noise of gates and read-out in one step of distillation, at one end or (multiplied) at both.
+
+    turned: what turning leaves of the contrasts of the kept and of the spent pair; intact: probability that the CNOT
+    does not mix its two qubits completely; read: 1 less the probabilities of reading a 0 as 1 and a 1 as 0; answered:
+    probability that there is an answer at all.
+    """
+
+    turned: tuple[float, float] = (1.0, 1.0)
+    intact: float = 1.0
+    read: float = 1.0
+    answered: float = 1.0
+
+    def __mul__(self, other: Gates) -> Gates:
+        """Return the noise of both."""
+        kept, spent = (a * b for a, b in zip(self.turned, other.turned, strict=True))
+        return Gates((kept, spent), self.intact * other.intact, self.read * other.read, self.answered * other.answered)
+
+
+NOISELESS: Final = Gates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +76,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What becomes of two pairs without further noise: the probability that one is kept, and its weights then."""
+    """What becomes of two pairs: the probability that one is kept, and its weights then."""
 
     success: float
     weights: Weights
@@ -82,30 +108,55 @@ class Protocol:
             return None
         return _joined(kept, spent)
 
-    def forecast(self, kept: Weights, spent: Weights) -> Forecast:
-        """Return what becomes of two Bell-diagonal pairs.
+    def forecast(self, kept: Weights, spent: Weights, gates: Gates = NOISELESS) -> Forecast:
+        """Return what becomes of two Bell-diagonal pairs; gates: the noise of both ends.
+
+        A qubit that a CNOT has mixed is worth nothing, and then the ends agree by chance. Wrong read-outs hide some
+        pairs that should have been kept among those that are freed, and the other way round.
 
         >>> forecast = DEJMPS.forecast(werner(0.8), werner(0.8))
         >>> round(forecast.success, 4), [round(w, 4) for w in forecast.weights]
         (0.7689, [0.8382, 0.1387, 0.0116, 0.0116])
         """
-        k, s = self._turned(kept), self._turned(spent)
-        found = [0.0] * 4
+        k, s = self._turned(kept, gates.turned[0]), self._turned(spent, gates.turned[1])
+        likely = gates.intact * (1 + gates.read) / 2, gates.intact * (1 - gates.read) / 2
+        found = [(1 - gates.intact) / 8] * 4
         for i, j in product(range(4), repeat=2):
-            if not _parity(i, j):
-                found[_joined(i, j)] += k[i] * s[j] * len(self.kept) / 2
-        success = math.fsum(found)
+            found[_joined(i, j)] += k[i] * s[j] * likely[_parity(i, j)]
+        total = math.fsum(found)
+        success = total * gates.answered * len(self.kept) / 2
         if success <= 0:
             return Forecast(0.0, (0.25, 0.25, 0.25, 0.25))
-        a, b, c, d = (weight / success for weight in found)
+        a, b, c, d = (weight / total for weight in found)
         return Forecast(success, (a, b, c, d))
 
-    def _turned(self, weights: Weights) -> list[float]:
-        turned = [0.0] * 4
+    def _turned(self, weights: Weights, contrast: float) -> list[float]:
+        turned = [(1 - contrast) / 4] * 4
         for turn in self.turns:
             for error, weight in enumerate(weights):
-                turned[turn.moves[error]] += weight / len(self.turns)
+                turned[turn.moves[error]] += contrast * weight / len(self.turns)
         return turned
+
+
+def weights_of(contrasts: Contrasts) -> Weights:
+    """Return the weights of a Bell-diagonal pair with these contrasts.
+
+    >>> weights_of((0.0, 0.0, 1.0))
+    (0.5, 0.5, 0.0, 0.0)
+    """
+    x, y, z = contrasts
+    a, b, c, d = 1 + x + y + z, 1 - x - y + z, 1 + x - y - z, 1 - x + y - z
+    return max(0.0, a) / 4, max(0.0, b) / 4, max(0.0, c) / 4, max(0.0, d) / 4
+
+
+def contrasts_of(weights: Weights) -> Contrasts:
+    """Return the contrasts of a Bell-diagonal pair with these weights.
+
+    >>> contrasts_of((1.0, 0.0, 0.0, 0.0))
+    (1.0, 1.0, 1.0)
+    """
+    a, b, c, d = weights
+    return a - b + c - d, a - b - c + d, a + b - c - d
 
 
 def werner(fidelity: float) -> Weights:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from emulator import Contrasts, Gate, Half, Message, Port, Qubit, multiplied
+from emulator import Contrasts, Gate, Half, Message, Port, Qubit, after_storage
 from emulator.quantum import gates
 
 from .circuit import Circuit
 from .circuits import DistilHead, DistilTail, Held, Meeting, Reading, Request, Reserve, Terms, Track
-from .distillation import PROTOCOLS, Protocol, Weights
+from .distillation import PROTOCOLS, Protocol
 from .end import EndNode
 from .physics import NodePhysics
 
@@ -71,19 +71,18 @@ class Distiller(EndNode):
         kept, spent = meeting.turns
         turns = (found.turns[kept], found.turns[spent])
         turned = sum(turn is not None for turn in turns)
-        duration_ns = turned * self.physics.one_qubit_ns + self.physics.two_qubit_ns + self.physics.readout_ns
-        self.after(duration_ns, self._finish_distil, circuit, meeting, turns, found.cnot)
+        self.after(self.physics.distil_ns(turned), self._finish_distil, circuit, meeting, turns, found.cnot)
 
     def _finish_distil(self, circuit: Circuit, meeting: Meeting, turns: Turned, cnot: Gate) -> None:
         """Do this end's part in a distillation, at the end of the time that it takes."""
         kept, spent = meeting.kept.half, meeting.spent.half
-        x, y, z = self._forecast(circuit, meeting)
+        before = self._contrasts(circuit, meeting.kept, stays=True)
+        other = self._contrasts(circuit, meeting.spent, stays=False)
         outcome = self._distil(kept.qubit, spent.qubit, turns, cnot)
         self.record("distil", circuit.name, meeting.round, kept.pair, spent.pair, outcome)
-        turned = sum(turn is not None for turn in turns)
-        left = (1 - self.physics.one_qubit_depolarising) ** turned * (1 - self.physics.two_qubit_depolarising)
+        gates = self.physics.gates(*(int(turn is not None) for turn in turns))
         assert circuit.distilling is not None
-        circuit.distilling.operated(meeting, Reading(outcome, (x * left, y * left, z * left), left))
+        circuit.distilling.operated(meeting, Reading(outcome, self.now_ns, before, other, gates))
         self._finish_release(circuit)
 
     def _distil(self, kept: Qubit | None, spent: Qubit | None, turns: Turned, cnot: Gate) -> int:
@@ -99,20 +98,12 @@ class Distiller(EndNode):
         outcome = self._device.measure(spent.id, self.now_ns, u=u, readout=self.physics.readout)
         return -1 if outcome is None else outcome
 
-    def _forecast(self, circuit: Circuit, meeting: Meeting) -> Contrasts:
-        """Return the contrasts of the kept pair if it is kept, but for its storage at both ends; and settle both."""
-        assert circuit.distilling is not None
-        kept = self._contrasts(circuit, meeting.kept, stays=True)
-        spent = self._contrasts(circuit, meeting.spent, stays=False)
-        after = _contrasts_of(circuit.distilling.protocol.forecast(_weights_of(kept), _weights_of(spent)).weights)
-        stored = self.stored_contrasts(circuit, meeting.kept.half, meeting.kept.track)
-        x, y, z = (contrast / left if left else 0.0 for contrast, left in zip(after, stored, strict=True))
-        return x, y, z
-
     def _contrasts(self, circuit: Circuit, held: Held, *, stays: bool) -> Contrasts:
+        """Settle a pair's half, and return the pair's contrasts by now."""
         contrast = self.settle(held.half, stays=stays)
-        fresh = multiplied(held.track.contrasts, (contrast, contrast, 1.0))
-        return multiplied(fresh, self.stored_contrasts(circuit, held.half, held.track))
+        mine, far = self.stored_at_ends(circuit, held.half, held.track)
+        x, y, z = after_storage(held.track.contrasts, held.track.bias, far, mine)
+        return contrast * x, contrast * y, z
 
 
 def _misfit(terms: Terms) -> str | None:
@@ -126,17 +117,6 @@ def _misfit(terms: Terms) -> str | None:
     if terms.lanes <= terms.rounds:
         return f"distillation needs more lanes than rounds, not {terms.lanes} for {terms.rounds}"
     return None
-
-
-def _weights_of(contrasts: Contrasts) -> Weights:
-    """Return how likely each error is, of a Bell-diagonal pair with these contrasts."""
-    x, y, z = contrasts
-    return (1 + x + y + z) / 4, (1 - x - y + z) / 4, (1 + x - y - z) / 4, (1 - x + y - z) / 4
-
-
-def _contrasts_of(weights: Weights) -> Contrasts:
-    a, b, c, d = weights
-    return a - b + c - d, a - b - c + d, a + b - c - d
 
 
 class _DistilActions:

@@ -11,10 +11,11 @@ from typing import TypeAlias
 import trio
 
 from emulator import (
+    FRESH,
     MS,
+    UNDISTURBED,
     Bank,
     BellState,
-    Contrasts,
     Envelope,
     Half,
     Handler,
@@ -25,7 +26,9 @@ from emulator import (
     QuantumDevice,
     Qubit,
     S,
-    multiplied,
+    StorageLaw,
+    Stored,
+    after_storage,
     parity,
 )
 from emulator.time import Place
@@ -264,9 +267,9 @@ class EndNode(QuantumNode):
     def _reserve(self, name: str, wish: _Wish) -> None:
         demand = wish.demand
         port = self.ports.get(demand.path[1])
-        decay = (0.0, 0.0) if port is None else self.storage_decay(port)
+        storage = StorageLaw() if port is None else self.storage_law(port)
         circuit = epoch_name(name, wish.epoch)
-        self.reserve(Reserve(circuit, demand.path, demand.terms, wish.requests, 0, decay))
+        self.reserve(Reserve(circuit, demand.path, demand.terms, wish.requests, 0, storage))
 
     def broke(self, circuit: Circuit, node: str) -> None:
         """Ask for the next epoch of a circuit that is broken; at the tail-end, wait for it."""
@@ -502,9 +505,7 @@ class EndNode(QuantumNode):
         """Measure a half, in a random basis if it is 0; return the basis."""
         qubit, random = half.qubit, self.random("measure")
         assert qubit is not None
-        contrast = self.settle(half)
-        x, y, z = multiplied(half.contrasts, self.storage_contrasts(half))
-        half.contrasts = x * contrast, y * contrast, z
+        self._count_storage(half, self.settle(half))
         basis = basis or 1 + random.below(3)
         u = (random.uniform(), random.uniform())
         outcome = self._device.measure(qubit.id, self.now_ns, u=u, direction=AXES[basis], readout=self.physics.readout)
@@ -513,6 +514,17 @@ class EndNode(QuantumNode):
         if outcome is not None:
             self._outcomes[half.pair] = basis, outcome
         return basis
+
+    def _count_storage(self, half: Half, contrast: float) -> None:
+        """Let the contrasts of a half's pair count its storage until now: it ends here."""
+        x_left, y_left, e, s = self.stored(half)
+        x_left, y_left = x_left * contrast, y_left * contrast
+        half.until_measured = x_left, y_left, e, s
+        x, y, z = half.contrasts
+        sign, mine_z, other_z = half.bias
+        half.contrasts = x * x_left, y * y_left, e * z + s * other_z
+        half.bias = sign, e * mine_z + s * sign, other_z
+        half.disturbed = UNDISTURBED
 
     def _hand_over(self, circuit: Circuit, half: Half, request: int) -> None:
         consumer = self._consumers.get(circuit.demand)
@@ -607,17 +619,19 @@ class EndNode(QuantumNode):
     def _estimate(self, circuit: Circuit, half: Half, track: Track) -> float:
         """Return a pair's fidelity, by what all nodes on its way know of their links, memories and measurements."""
         contrast = self.settle(half)
-        x, y, z = multiplied(track.contrasts, self.stored_contrasts(circuit, half, track))
+        mine, far = self.stored_at_ends(circuit, half, track)
+        x, y, z = after_storage(track.contrasts, track.bias, far, mine)  # the far half is the origin's
         return (1 + contrast * (x + y) + z) / 4
 
-    def stored_contrasts(self, circuit: Circuit, half: Half, track: Track) -> Contrasts:
-        """Return what storage at both ends until now has left of a pair's contrasts, by what they know of it."""
-        transverse, longitudinal = circuit.decay[1 if circuit.is_head else 0]
+    def stored_at_ends(self, circuit: Circuit, half: Half, track: Track) -> tuple[Stored, Stored]:
+        """Return what storage until now has done to this end's half of a pair, and to the other end's."""
         if track.measured:  # which has ended the storage there, and is in what the Track says
-            return self.storage_contrasts(half)
-        stored_s = (self.now_ns - track.emitted_ns) * 1e-9
-        c, e = math.exp(-stored_s * transverse), math.exp(-stored_s * longitudinal)
-        return multiplied(self.storage_contrasts(half), (c, c, e))
+            return self.stored(half), FRESH
+        law = circuit.storage[1 if circuit.is_head else 0]
+        x, y, e, s = law.stored(self.now_ns - track.emitted_ns, max(0, half.counted_ns - track.emitted_ns))
+        since_ns, per_s = track.disturbed
+        undisturbed = math.exp((max(since_ns, half.counted_ns) - self.now_ns) * 1e-9 * per_s)
+        return self.stored(half), (undisturbed * x, undisturbed * y, e, s)
 
     def give_back(self, qubit: Qubit) -> None:
         """Free the qubit of a pair; its memory position serves the circuit again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import msgspec
 
@@ -14,6 +15,7 @@ from emulator import (
     Message,
     Port,
     QuantumDevice,
+    StorageLaw,
 )
 
 from .circuit import Circuit
@@ -46,6 +48,7 @@ from .datagram import Datagram
 from .physics import NodePhysics
 from .ports import PortNode
 
+_ATTEMPT_S = 1e-4  # to compare memories that attempts disturb with others
 _HOP_MARGIN_NS = 1_000  # per hop, so that a Confirm is there before the start even if it had to queue
 
 
@@ -125,13 +128,21 @@ class QuantumNode(PortNode):
     def report(self) -> NodeReport:
         """Return what this node can do."""
         physics = self.physics
-        works = physics.bsm.efficiency * (0.5 if physics.bsm.linear_optics else 1.0) * physics.retrieval_efficiency**2
-        decays = [self.storage_decay(port) for port in self.ports.values()]
-        decay = (max(d[0] for d in decays), max(d[1] for d in decays)) if decays else (0.0, 0.0)
+        works = physics.bsm.efficiency * (0.5 if physics.bsm.linear_optics else 1.0)
+        laws = [self.storage_law(port) for port in self.ports.values()]
+        storage = min(laws, key=lambda law: law.lifetime_s(_ATTEMPT_S), default=StorageLaw())
         return NodeReport(
             self.may_end,
             self.may_swap,
-            NodeFigures(decay, physics.bsm_ns, works, physics.bsm.contrasts, not self.stores, physics.gate_contrast),
+            NodeFigures(
+                storage,
+                physics.bsm_ns,
+                works,
+                physics.bsm.contrasts,
+                not self.stores,
+                physics.gates(1, 1),
+                physics.distil_ns(turned=2),
+            ),
             tuple(
                 PortReport(peer, port.station, self.latency_ns_to(peer), port.bank, self.memory.positions(port.bank))
                 for peer, port in self.ports.items()
@@ -179,7 +190,10 @@ class QuantumNode(PortNode):
 
     def on_reserve(self, message: Reserve, envelope: Envelope) -> None:
         """Set memory aside for a circuit and pass the request on, or refuse."""
-        self.reserve(message)
+        if message.path.count(self.name) == 1 and (envelope.sender, self.name) in pairwise(message.path):
+            self.reserve(message)
+        else:
+            self.send(envelope.sender, Refuse(message.circuit, self.name, "the path does not lead from there to here"))
 
     def reserve(self, message: Reserve) -> None:
         """Do this node's part of a reservation; at the head-end, begin it."""
@@ -196,14 +210,14 @@ class QuantumNode(PortNode):
             self._refuse(message.circuit, self.name, reason, west)
             return
         order = SwapOrder(len(path), message.terms.nested)
-        decay = [message.decay, (0.0, 0.0)]
+        storage = [message.storage, StorageLaw()]
         requests = Requests(message.requests)
-        circuit = Circuit(message.circuit, path, index, message.terms, order, ports, decay, requests)
+        circuit = Circuit(message.circuit, path, index, message.terms, order, ports, storage, requests)
         self.set_aside(circuit)
         self._circuits[circuit.name] = circuit
         if east is None:
             start_ns = self.now_ns + message.latency_ns + _HOP_MARGIN_NS * last
-            self._confirm(circuit, start_ns, self.storage_decay(self.ports[path[index - 1]]))
+            self._confirm(circuit, start_ns, self.storage_law(self.ports[path[index - 1]]))
         else:
             latency_ns = message.latency_ns + self.latency_ns_to(east)
             self.send(east, msgspec.structs.replace(message, latency_ns=latency_ns))
@@ -214,15 +228,11 @@ class QuantumNode(PortNode):
             if port is not None and peer is not None:
                 self.memory.reserve(port.bank, (circuit.name, peer), circuit.terms.lanes)
 
-    def storage_decay(self, port: Port) -> tuple[float, float]:
-        """Return how fast the contrasts of a half begin to decay that this node stores, per second."""
-        return self.memory.decay(port.bank)
-
     def on_confirm(self, message: Confirm, envelope: Envelope) -> None:
         """All have reserved: start when they all do."""
         circuit = self._circuits.get(message.circuit)
         if circuit is not None and not circuit.closing:
-            self._confirm(circuit, message.start_ns, message.decay)
+            self._confirm(circuit, message.start_ns, message.storage)
 
     def on_refuse(self, message: Refuse, envelope: Envelope) -> None:
         """Somebody further on could not reserve: undo this node's part."""
@@ -253,12 +263,12 @@ class QuantumNode(PortNode):
                 return f"no free memory towards {peer}"
         return None
 
-    def _confirm(self, circuit: Circuit, start_ns: int, decay: tuple[float, float]) -> None:
-        circuit.decay[1] = decay
+    def _confirm(self, circuit: Circuit, start_ns: int, storage: StorageLaw) -> None:
+        circuit.storage[1] = storage
         self.after(max(1, start_ns - self.now_ns), self._activate, circuit)
         west = circuit.peers[WEST]
         if west is not None:
-            self.send(west, Confirm(circuit.name, start_ns, decay))
+            self.send(west, Confirm(circuit.name, start_ns, storage))
         else:
             self.answered(circuit.name, None)
 
@@ -518,7 +528,7 @@ class QuantumNode(PortNode):
         assert west_qubit is not None
         assert east_qubit is not None
         contrast = self.settle(west) * self.settle(east)
-        a, b = self.storage_contrasts(west), self.storage_contrasts(east)
+        stored = self.stored(west), self.stored(east)
         efficiency = physics.retrieval(self.now_ns - west.emitted_ns) * physics.retrieval(self.now_ns - east.emitted_ns)
         outcome = self._device.swap(
             west_qubit.id,
@@ -534,13 +544,14 @@ class QuantumNode(PortNode):
         self.memory.free(east_qubit)
         assert isinstance(circuit.role, SwapRole)
         x, y, z = self._swap_contrasts
-        left = (a[0] * b[0] * x * contrast, a[1] * b[1] * y * contrast, a[2] * b[2] * z)
+        full = circuit.known_full(west, east)
+        left = (x * contrast * full, y * contrast * full, z * full)
         note = None
         if circuit.terms.trace and outcome is not None:
             ages_ns = (self.now_ns - west.emitted_ns, self.now_ns - east.emitted_ns)
             fidelities = ((1 + sum(west.contrasts)) / 4, (1 + sum(east.contrasts)) / 4)
             note = SwapNote(self.name, self.now_ns, west.pair, east.pair, int(outcome), ages_ns, fidelities)
-        circuit.role.swapped(west, east, None if outcome is None else int(outcome), left, note)
+        circuit.role.swapped(west, east, None if outcome is None else int(outcome), left, stored, note)
         self.refill(circuit)
         self._finish_release(circuit)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator import Half, Port
+from emulator import Half, Port, StorageLaw
 
 from .bases import AXES, UNIFORM, choose_basis
 from .circuit import Circuit
@@ -20,9 +20,9 @@ class PhotonicClient(EndNode):
 
     stores = False
 
-    def storage_decay(self, port: Port) -> tuple[float, float]:
+    def storage_law(self, port: Port) -> StorageLaw:
         """Return that nothing is stored here."""
-        return 0.0, 0.0
+        return StorageLaw()
 
     def take_half(self, circuit: Circuit, port: Port, half: Half) -> None:
         """Measure at once, keep the outcome."""

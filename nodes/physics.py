@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from emulator import BellMeasurement, Detector, Readout
 
+from .distillation import Gates
+
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
@@ -48,11 +50,14 @@ class NodePhysics:
     retrieval_decay_s: float = math.inf
     terminal: Terminal = Terminal()
 
-    @property
-    def gate_contrast(self) -> float:
-        """By what the gates and the read-out of one step of distillation shrink the contrasts of a pair, at one end."""
-        gates = (1 - self.one_qubit_depolarising) ** 2 * (1 - self.two_qubit_depolarising) ** 2
-        return gates * (1 - self.readout.error_0 - self.readout.error_1)
+    def gates(self, kept: int, spent: int) -> Gates:
+        """Return the noise of this end in one step of distillation; kept, spent: how often that qubit is turned."""
+        turn, intact, readout = 1 - self.one_qubit_depolarising, 1 - self.two_qubit_depolarising, self.readout
+        return Gates((turn**kept, turn**spent), intact, 1 - readout.error_0 - readout.error_1, readout.efficiency)
+
+    def distil_ns(self, turned: int) -> int:
+        """Return how long one step of distillation takes at this end, when so many of its qubits are turned."""
+        return turned * self.one_qubit_ns + self.two_qubit_ns + self.readout_ns
 
     def retrieval(self, stored_ns: int) -> float:
         """Return the probability that a memory gives its excitation back after a time of storage."""

@@ -6,11 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import msgspec
+
 from emulator import (
     Actor,
     Bank,
     Begin,
-    Contrasts,
     Envelope,
     Half,
     Handler,
@@ -23,6 +24,8 @@ from emulator import (
     QuantumMemory,
     Session,
     Stopped,
+    StorageLaw,
+    Stored,
     TimedOut,
 )
 
@@ -118,9 +121,18 @@ class PortNode(Actor, ABC):
         session = port.ended(message.session, self.now_ns)
         if session is not None:
             pair = (port.station, message.sequence)
-            half = Half(pair, message.bell, session.qubit, message.emitted_ns, session.contrasts)
+            half = Half(
+                pair,
+                message.bell,
+                session.qubit,
+                message.emitted_ns,
+                session.contrasts,
+                session.bias,
+                session.loaded,
+            )
             if self._disturbed:
                 self._marks[pair] = self._attempts()
+                half.disturbed = (self.now_ns, self._disturbance_per_s())
             self.heralded(session.label, port, half)
 
     def on_session_end(self, message: TimedOut | Stopped, envelope: Envelope) -> None:
@@ -148,11 +160,22 @@ class PortNode(Actor, ABC):
             self._device.dephase(half.qubit.id, contrast, self.now_ns)
         return contrast
 
-    def storage_contrasts(self, half: Half) -> Contrasts:
-        """Return what storage until now has left of a pair's contrasts, by what this node knows of its memory."""
+    def stored(self, half: Half) -> Stored:
+        """Return what storage has done to a half that is not counted yet, by what this node knows of its memory."""
         if half.qubit is None:
-            return 1.0, 1.0, 1.0
-        return self.memory.contrasts(half.qubit.bank, self.now_ns - half.emitted_ns)
+            return half.until_measured
+        counted_ns = max(0, half.counted_ns - half.emitted_ns)
+        return self.memory.stored(half.qubit.bank, self.now_ns - half.emitted_ns, counted_ns)
+
+    def storage_law(self, port: Port) -> StorageLaw:
+        """Return what a half goes through that this node stores for a port."""
+        physics = self.physics
+        return msgspec.structs.replace(
+            self.memory.law(port.bank),
+            attempts_1_over_e=physics.attempts_1_over_e,
+            retrieval_efficiency=physics.retrieval_efficiency,
+            retrieval_decay_s=physics.retrieval_decay_s,
+        )
 
     def forget(self, half: Half) -> None:
         """Give up a half: it came to nothing."""
@@ -162,3 +185,6 @@ class PortNode(Actor, ABC):
 
     def _attempts(self) -> int:
         return sum(port.attempts(self.now_ns) for port in self._by_station.values())
+
+    def _disturbance_per_s(self) -> float:
+        return sum(port.attempts_per_s for port in self._by_station.values()) / self.physics.attempts_1_over_e

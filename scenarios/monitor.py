@@ -167,7 +167,10 @@ def _fidelity(first: _View, second: _View) -> float | None:
         agree = first.outcome ^ second.outcome == parity(first.bell, first.basis)
         return 1.0 if agree else -0.5
     if first.snapshot is not None and len(first.snapshot.memories) == 2:
-        return first.snapshot.at(first.time_ns, second.time_ns).fidelity(first.bell)
+        snapshot = first.snapshot.at(first.time_ns, second.time_ns)
+        if second.snapshot is not None:  # its end has learnt since what attempts have done to its half
+            snapshot = snapshot.disturbed(1, second.snapshot.dephased[0])
+        return snapshot.fidelity(first.bell)
     holder, other = (first, second) if first.snapshot is not None else (second, first)
     if not other.basis:
         return None

@@ -41,7 +41,7 @@ class StateTooLargeError(RuntimeError):
 
 
 class _Qubit:
-    __slots__ = ("begun_ns", "id", "loaded", "noise", "state", "touched_ns")
+    __slots__ = ("begun_ns", "dephased", "id", "loaded", "noise", "state", "touched_ns")
 
     def __init__(self, qubit: QubitId, state: _State, noise: Noise, time_ns: int, *, loaded: bool) -> None:
         self.id = qubit
@@ -49,6 +49,7 @@ class _Qubit:
         self.noise = noise
         self.begun_ns = self.touched_ns = time_ns
         self.loaded = loaded
+        self.dephased = 1.0
 
 
 class _Qubits(dict[QubitId, _Qubit]):
@@ -188,6 +189,7 @@ class Engine:
         if not -1 <= contrast <= 1:
             raise ValueError(f"contrast = {contrast} must lie in [-1, 1]")
         target = self._touched(qubit, time_ns)
+        target.dephased *= contrast
         self._relax(target, contrast, 1.0, 0.0)
 
     def move(self, source: QubitId, target: QubitId, time_ns: int) -> None:
@@ -283,7 +285,7 @@ class Engine:
         else:
             r, bells = self._reduced(targets), state.bells
         memories = tuple((t.noise, t.begun_ns, t.touched_ns) for t in targets)
-        return Snapshot(tuple(r.ravel().tolist()), bells, memories)
+        return Snapshot(tuple(r.ravel().tolist()), bells, memories, tuple(t.dephased for t in targets))
 
     def partners(self, qubit: QubitId) -> list[QubitId]:
         """Return the other qubits of the joint state that a qubit belongs to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -23,12 +23,14 @@ class QubitError(LookupError):
 class Snapshot:
     """A copy of what two (or, if one was measured, one) of the qubits shared: for records and tests, never for actors.
 
-    `r` is the Pauli form, flattened; `bells` the Bell index by true and by reported outcomes, if it has one.
+    `r` is the Pauli form, flattened; `bells` the Bell index by true and by reported outcomes, if it has one; `dephased`
+    what is left of the coherences of each qubit after all that was done beside it (`Engine.dephase`).
     """
 
     r: tuple[float, ...]
     bells: tuple[int, int] | None
     memories: tuple[tuple[Noise, int, int], ...]  # per qubit: noise, begin of storage, time of the copy
+    dephased: tuple[float, ...]
 
     def at(self, *times_ns: int) -> Snapshot:
         """Return the copy after further storage of each qubit until its given time."""
@@ -38,7 +40,17 @@ class Snapshot:
                 raise QubitError(f"a snapshot of a qubit touched at {touched} ns cannot show it at {time_ns} ns")
             r = tensor.transform(r, axis, noise.matrix(touched - begun, time_ns - begun))
         memories = tuple((n, begun, t) for (n, begun, _), t in zip(self.memories, times_ns, strict=True))
-        return Snapshot(tuple(r.ravel().tolist()), self.bells, memories)
+        return replace(self, r=tuple(r.ravel().tolist()), memories=memories)
+
+    def disturbed(self, axis: int, dephased: float) -> Snapshot:
+        """Return the copy after further dephasing of one qubit, until so much is left of its coherences in all."""
+        before = self.dephased[axis]
+        if dephased == before:
+            return self
+        r = np.array(self.r).reshape((4,) * len(self.memories))
+        r = tensor.relax(r, axis, dephased / before if before else 0.0, 1.0, 0.0)
+        left = tuple(dephased if k == axis else value for k, value in enumerate(self.dephased))
+        return replace(self, r=tuple(r.ravel().tolist()), dephased=left)
 
     def fidelity(self, bell: int) -> float:
         """Return the fidelity of two qubits to a Bell state."""

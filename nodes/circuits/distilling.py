@@ -28,7 +28,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from emulator import UNKNOWN, Contrasts, Half, Message, PairId
+from emulator import SIGNS, UNKNOWN, Contrasts, Half, Message, PairId
 from nodes import distillation
 
 from .messages import Track
@@ -42,7 +42,7 @@ class Distil(Message, frozen=True, tag="distil"):
     """Head-end to tail-end: the head-end has done its part in the distillation of two pairs.
 
     round: how often each of them has been distilled; turns: the numbers of the turns that both were given; outcome:
-    what was read of the spent pair (-1: no answer); contrast: what the head-end's gates leave of the kept pair's.
+    what was read of the spent pair (-1: no answer); gates: the noise of the head-end's gates and read-out.
     """
 
     circuit: str
@@ -51,17 +51,17 @@ class Distil(Message, frozen=True, tag="distil"):
     round: int
     turns: tuple[int, int]
     outcome: int
-    contrast: float
+    gates: distillation.Gates
 
 
 class Distilled(Message, frozen=True, tag="distilled"):
-    """Tail-end to head-end: the tail-end has done its part too; outcome, contrast: as in `Distil`."""
+    """Tail-end to head-end: the tail-end has done its part too; outcome, gates: as in `Distil`."""
 
     circuit: str
     kept: PairName
     spent: PairName
     outcome: int
-    contrast: float
+    gates: distillation.Gates
 
 
 @dataclass(slots=True, eq=False)
@@ -77,13 +77,20 @@ class Held:
 class Reading:
     """What an end's part in a distillation came to.
 
-    outcome: what was read of the spent pair (-1: no answer); contrasts: of the kept pair if it is kept, by what is
-    known here; contrast: what this end's gates have left of them.
+    outcome: what was read of the spent pair (-1: no answer), and when; kept, spent: contrasts of both pairs before the
+    gates, by what is known here; gates: this end's noise.
     """
 
     outcome: int
-    contrasts: Contrasts = UNKNOWN
-    contrast: float = 1.0
+    time_ns: int = 0
+    kept: Contrasts = UNKNOWN
+    spent: Contrasts = UNKNOWN
+    gates: distillation.Gates = distillation.NOISELESS
+
+    def forecast(self, protocol: distillation.Protocol, far: distillation.Gates) -> Contrasts:
+        """Return the contrasts of the pair if it is kept; far: the noise of the other end."""
+        kept, spent = distillation.weights_of(self.kept), distillation.weights_of(self.spent)
+        return distillation.contrasts_of(protocol.forecast(kept, spent, self.gates * far).weights)
 
 
 @dataclass(slots=True, eq=False)
@@ -155,17 +162,18 @@ class DistilRole(ABC):
     def _await(self, held: Held, round_: int) -> None:
         """Let a pair wait for a partner in a round."""
 
-    def _end(self, meeting: Meeting, outcomes: tuple[int, int], far_contrast: float) -> None:
-        """Come to the verdict, from the outcomes at head-end and tail-end."""
+    def _end(self, meeting: Meeting, outcomes: tuple[int, int], far: distillation.Gates) -> None:
+        """Come to the verdict, from the outcomes at head-end and tail-end; far: the noise of the other end."""
         kept, spent = meeting.kept, meeting.spent
         assert meeting.reading is not None
         bell = self.protocol.verdict((kept.track.bell, spent.track.bell), meeting.turns, outcomes)
         if bell is None:
             self._actions.free(kept.half)
             return
-        x, y, z = meeting.reading.contrasts
-        contrasts = (x * far_contrast, y * far_contrast, z * far_contrast)
-        kept.track = msgspec.structs.replace(kept.track, bell=bell, contrasts=contrasts)
+        contrasts = meeting.reading.forecast(self.protocol, far)
+        bias = (SIGNS[bell][3], 0.0, 0.0)
+        kept.half.counted_ns = meeting.reading.time_ns
+        kept.track = msgspec.structs.replace(kept.track, bell=bell, contrasts=contrasts, bias=bias)
         if meeting.round + 1 == self.rounds:
             self._actions.hand_on(kept.half, kept.track)
         else:
@@ -193,7 +201,7 @@ class DistilHead(DistilRole):
         """Take the tail-end's answer."""
         meeting = self._meetings.pop(word.kept)
         assert meeting.reading is not None
-        self._end(meeting, (meeting.reading.outcome, word.outcome), word.contrast)
+        self._end(meeting, (meeting.reading.outcome, word.outcome), word.gates)
 
     def operated(self, meeting: Meeting, reading: Reading) -> None:
         """Tell the tail-end, unless it hears by now that nothing more will come."""
@@ -204,7 +212,7 @@ class DistilHead(DistilRole):
             self._actions.free(kept.half)
             return
         meeting.reading = reading
-        told = (kept.name, spent.name, meeting.round, meeting.turns, reading.outcome, reading.contrast)
+        told = (kept.name, spent.name, meeting.round, meeting.turns, reading.outcome, reading.gates)
         self._actions.send(EAST, Distil(self.circuit, *told))
 
     def stop(self) -> None:
@@ -275,9 +283,9 @@ class DistilTail(DistilRole):
         if self.abandoned:
             self._actions.free(kept.half)
             return
-        answer = Distilled(self.circuit, kept.name, spent.name, reading.outcome, reading.contrast)
+        answer = Distilled(self.circuit, kept.name, spent.name, reading.outcome, reading.gates)
         self._actions.send(WEST, answer)
-        self._end(meeting, (order.outcome, reading.outcome), order.contrast)
+        self._end(meeting, (order.outcome, reading.outcome), order.gates)
 
     def stop(self) -> None:
         """Tear down."""

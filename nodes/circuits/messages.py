@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import msgspec
 
-from emulator import Contrasts, Message, PairId
+from emulator import Bias, Contrasts, Disturbed, Message, PairId, StorageLaw
 
 from .requests import Request
 
@@ -60,7 +60,7 @@ class Reserve(Message, frozen=True, tag="reserve"):
     """Set memory aside on each link of a path of node names.
 
     requests: what it is to serve from the beginning; latency_ns: what the message has gathered so far on its way;
-    decay: per second, of the contrasts of a qubit that is stored at the head-end (X and Y, Z).
+    storage: of a qubit at the head-end.
     """
 
     circuit: str
@@ -68,15 +68,15 @@ class Reserve(Message, frozen=True, tag="reserve"):
     terms: Terms
     requests: tuple[Request, ...]
     latency_ns: int
-    decay: tuple[float, float]
+    storage: StorageLaw
 
 
 class Confirm(Message, frozen=True, tag="confirm"):
-    """All nodes have reserved; links start at `start_ns`. decay: of a qubit at the tail-end, see `Reserve`."""
+    """All nodes have reserved; links start at `start_ns`. storage: of a qubit at the tail-end."""
 
     circuit: str
     start_ns: int
-    decay: tuple[float, float]
+    storage: StorageLaw
 
 
 class Refuse(Message, frozen=True, tag="refuse"):
@@ -140,9 +140,10 @@ class Track(Message, frozen=True, tag="track"):
     """Follow a chain of swapped pairs from the end that holds `origin`.
 
     link: the pair by which the chain reaches the receiver; bell: XOR of the Bell indices and swap outcomes so far;
-    emitted_ns: when the photon of the origin's half left; contrasts: what is left of the pair's, but for the storage at
-    both ends, by what each node on the way knows of its links, its memory and its measurement; asked: for which request
-    it is, if the head-end sends this; measured: the basis in which the sender has measured its half already (0: it has
+    emitted_ns: when the photon of the origin's half left; contrasts, bias: what is left of the pair's, the origin's
+    half first, but for the storage at both ends, by what each node on the way knows of its links, its memory and its
+    measurement; disturbed: what attempts do to the origin's half; asked: for which request it is, if the head-end sends
+    this; measured: the basis in which the sender has measured its half already, whose storage then counts (0: it has
     not); history: the swaps so far, if the circuit's terms ask for them.
     """
 
@@ -152,6 +153,8 @@ class Track(Message, frozen=True, tag="track"):
     bell: int
     emitted_ns: int
     contrasts: Contrasts
+    bias: Bias
+    disturbed: Disturbed
     asked: Request | None = None
     measured: int = 0
     history: tuple[SwapNote, ...] = ()

@@ -27,7 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from emulator import UNKNOWN, Contrasts, Half, Message, PairId, multiplied
+from emulator import FRESH, UNKNOWN, Bias, Contrasts, Half, Message, PairId, Stored
 
 from .messages import Expire, Extended, SwapNote, Track
 from .order import SwapOrder
@@ -62,13 +62,31 @@ class _Held:
 
 
 class _Way(NamedTuple):
-    """How a word goes on along a chain: to which side, by which pair, and what has to be added to it."""
+    """How a word goes on along a chain: to which side, by which pair, and what has to be added to it.
+
+    stored: what was done to the half by which it comes; contrasts, near_z: of the measurement and of the pair by which
+    it goes on, after the storage of that pair's half here (see `Bias`).
+    """
 
     side: int
     link: PairId
     bell: int
+    stored: Stored
     contrasts: Contrasts
+    near_z: float
     note: SwapNote | None
+
+    def added(self, contrasts: Contrasts, bias: Bias) -> tuple[Contrasts, Bias]:
+        """Return the contrasts and bias of a longer pair, from those of the pair up to here."""
+        x, y, z = self.contrasts
+        sign, origin_z, here_z = bias
+        x_left, y_left, e, s = self.stored
+        z_end = e * contrasts[2] + s * origin_z
+        neutral = e * here_z + s * sign
+        return (
+            (contrasts[0] * x_left * x, contrasts[1] * y_left * y, z_end * z),
+            (neutral * self.near_z, z_end * self.near_z, neutral * z),
+        )
 
 
 class SwapRole:
@@ -152,11 +170,13 @@ class SwapRole:
         east: Half,
         outcome: int | None,
         contrasts: Contrasts = UNKNOWN,
+        stored: tuple[Stored, Stored] = (FRESH, FRESH),
         note: SwapNote | None = None,
     ) -> None:
         """Take the result of a swap; None: it failed.
 
-        contrasts: what storage and measurement have left here; note: what to tell the ends of it, if they want to know.
+        contrasts: what the measurement has left; stored: what storage of the two halves, west and east, has done; note:
+        what to tell the ends of it, if they want to know.
         """
         x, y = self._held.pop(west.pair), self._held.pop(east.pair)
         if self.abandoned:
@@ -169,10 +189,8 @@ class SwapRole:
         if self.order.nested:
             self._tell_extended(x, y)
             self._tell_extended(y, x)
-        for incoming, outgoing in ((x, y), (y, x)):
-            onward = outgoing.half
-            product = multiplied(contrasts, onward.contrasts)
-            way = _Way(outgoing.side, onward.pair, outcome ^ onward.bell, product, note)
+        for incoming, outgoing, came, goes in ((x, y, *stored), (y, x, stored[1], stored[0])):
+            way = _way(outgoing, outcome, contrasts, came, goes, note)
             if incoming.word is not None:
                 self._pass_on(incoming.word, way)
             else:
@@ -218,10 +236,10 @@ class SwapRole:
 
     def _pass_on(self, word: Word, way: _Way) -> None:
         if isinstance(word, Track):
-            contrasts = multiplied(word.contrasts, way.contrasts)
+            contrasts, bias = way.added(word.contrasts, word.bias)
             history = word.history if way.note is None else (*word.history, way.note)
+            told = (word.emitted_ns, contrasts, bias, word.disturbed, word.asked, word.measured, history)
             bell = word.bell ^ way.bell
-            told = (word.emitted_ns, contrasts, word.asked, word.measured, history)
             self._actions.send(way.side, Track(self.circuit, word.origin, way.link, bell, *told))
         else:
             self._actions.send(way.side, Expire(self.circuit, way.link))
@@ -243,3 +261,13 @@ class SwapRole:
         if self.order.is_intermediate(near.far):
             message = Extended(self.circuit, near.far, near.far_link, other.far, other.far_link)
             self._actions.send(near.side, message)
+
+
+def _way(outgoing: _Held, outcome: int, measured: Contrasts, came: Stored, goes: Stored, note: SwapNote | None) -> _Way:
+    half = outgoing.half
+    x, y, z = half.contrasts
+    sign, mine_z, other_z = half.bias
+    x_left, y_left, e, s = goes
+    a, b, c = measured
+    far = (a * x_left * x, b * y_left * y, c * (e * z + s * other_z))
+    return _Way(outgoing.side, half.pair, outcome ^ half.bell, came, far, c * (e * mine_z + s * sign), note)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import trio
 
-from emulator import US, Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, S
+from emulator import US, Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, S, UnknownActorError
 from emulator.time import Place as Parking
 from nodes.distillation import PROTOCOLS
 
 from .ledger import Ledger, Place
 from .messages import Ask, Deny, Describe, Ended, Grant, NodeReport, Promise
 from .planning import Foresight, Offer, Shortfall, Way, plan
+from .soundness import flaw_of_figures, flaw_of_promise, flaw_of_report
 from .topology import Hop, Topology
 
 _PATIENCE_NS = S  # for the reports of nodes that may be down
@@ -53,8 +54,10 @@ class Controller(Actor):
         self._figures: dict[_Key, LinkFigures] = {}
         self._news = Parking()
         self._silent = set(self._nodes)
-        self._reported: list[Promise] = []
+        self._enquired: dict[_Key, str] = {}  # which station was asked
+        self._reported: list[tuple[str, Promise]] = []
         self._queue: list[_Waiting] = []
+        self._flaws: dict[str, str] = {}  # of reports that cannot be true, by node
         self._foresee = Foresight(self.random("forecast"))
         self._settled = trio.Event()
         self._work = trio.Event()
@@ -88,21 +91,35 @@ class Controller(Actor):
     # -- what it is told -------------------------------------------------------------------------------------------
 
     def on_report(self, message: NodeReport, envelope: Envelope) -> None:
-        """Take what a node says of itself."""
-        self.topology.add(envelope.sender, message)
-        self.ledger.remove_all(envelope.sender)
-        self._reported.extend(message.promises)
-        if self._settled.is_set():
-            self._enter_promises()
+        """Take what a node says of itself, unless it cannot be true."""
+        node = envelope.sender
+        if node not in self._nodes:
+            return
+        if (flaw := flaw_of_report(node, message)) is not None:
+            self._flaws[node] = flaw
+            self.record("unsound", node, flaw)
+        else:
+            self._flaws.pop(node, None)
+            self.topology.add(node, message)
+            self.ledger.remove_all(node)
+            self._reported.extend((node, promise) for promise in message.promises)
+            if self._settled.is_set():
+                self._enter_promises()
         self._work.set()
-        self._silent.discard(envelope.sender)
+        self._silent.discard(node)
         if not self._silent:
             self._settle()
 
     def on_figures(self, message: Figures, envelope: Envelope) -> None:
-        """Take what a station says of a link."""
-        self._figures[message.a, message.b, message.min_fidelity] = message.figures
-        self._news.wake()
+        """Take what a station says of a link, if it was asked, and unless it cannot be true."""
+        key = (message.a, message.b, message.min_fidelity)
+        if self._enquired.get(key) != envelope.sender:
+            return
+        if (flaw := flaw_of_figures(message.figures)) is not None:
+            self.record("unsound", envelope.sender, flaw)
+        else:
+            self._figures[key] = message.figures
+            self._news.wake()
 
     def on_ask(self, message: Ask, envelope: Envelope) -> None:
         """Queue a demand."""
@@ -119,8 +136,10 @@ class Controller(Actor):
 
     def on_ended(self, message: Ended, envelope: Envelope) -> None:
         """Take back what a demand had, or take it off the queue; others may have waited for it."""
-        self.ledger.remove(message.demand)
-        self._queue = [waiting for waiting in self._queue if waiting.ask.demand != message.demand]
+        promise = self.ledger.promises.get(message.demand)
+        if promise is not None and promise.path[0] == envelope.sender:
+            self.ledger.remove(message.demand)
+        self._queue = [w for w in self._queue if (w.ask.demand, w.node) != (message.demand, envelope.sender)]
         self._work.set()
 
     def _settle(self) -> None:
@@ -131,8 +150,14 @@ class Controller(Actor):
 
     def _enter_promises(self) -> None:
         """Enter the promises in force, once the nodes on their paths are known."""
-        for promise in self._reported:
-            self.ledger.add(promise)
+        for node, promise in self._reported:
+            flaw = flaw_of_promise(node, promise)
+            if flaw is None and self.topology.contradicts(promise.path):
+                flaw = "path"
+            if flaw is None:
+                self.ledger.add(promise)
+            else:
+                self.record("unsound", node, flaw)
         self._reported.clear()
 
     # -- what it decides -------------------------------------------------------------------------------------------
@@ -150,7 +175,7 @@ class Controller(Actor):
         """Answer the demands that can be answered; return the first deadline of the others, 0 if there is none."""
         full: dict[Place, int] = {}  # where there is no room for so many lanes
         for waiting in list(self._queue):
-            if waiting.node not in self.topology.nodes:
+            if waiting.node not in self.topology.nodes and waiting.node not in self._flaws:
                 continue  # it has begun a new life, and its report is on its way
             lanes = waiting.ask.contract.terms.lanes
             if waiting.full in full and lanes >= full[waiting.full] and waiting.deadline_ns > self.now_ns:
@@ -179,7 +204,7 @@ class Controller(Actor):
         """Return the offer of the shortest way that keeps the contract, or what is missing on the best."""
         if (reason := self._unsound(node, ask)) is not None:
             return Shortfall("CREATE", reason, 0.0)
-        worst = Shortfall("UNSUPP", f"there is no way to {ask.to!r}", -1.0)
+        worst = Shortfall("UNSUPP", f"there is no way to {ask.to!r}", -2.0)
         for path in self.topology.paths(node, ask.to):
             answer = await self._decide_path(path, ask)
             if isinstance(answer, Offer):
@@ -197,7 +222,7 @@ class Controller(Actor):
             for hop in hops:
                 figures = await self._enquire(hop, min_fidelity)
                 if figures is None:
-                    return Shortfall("UNSUPP", f"the heralding station {hop.station} does not answer", -1.0)
+                    return Shortfall("UNSUPP", f"the heralding station {hop.station} gives no sound answer", -1.0)
                 links.append(figures)
             if links and links == before:
                 break  # the links have one setting only
@@ -222,9 +247,12 @@ class Controller(Actor):
 
     def _unsound(self, node: str, ask: Ask) -> str | None:
         """Return what is wrong with a demand in itself."""
+        if (flaw := self._flaws.get(node)) is not None:
+            return f"what this node says of itself cannot be true: {flaw}"
         contract, nodes = ask.contract, self.topology.nodes
         terms = contract.terms
         checks = (
+            (node in nodes, f"the controller knows nothing sound of {node!r}"),
             (ask.to != node, "a demand joins two nodes, this one begins and ends at the same"),
             (ask.to in nodes, f"there is no node named {ask.to!r}"),
             (ask.to not in nodes or nodes[ask.to].may_end, f"{ask.to!r} is no end node"),
@@ -233,6 +261,8 @@ class Controller(Actor):
             (contract.duration_ns >= 0, "a duration must not be negative"),
             (terms.lanes >= 1, f"{terms.lanes} memory positions are none"),
             (terms.cutoff_ns >= 0, "a cutoff must not be negative"),
+            (0 <= terms.min_fidelity <= 1, f"a fidelity of {terms.min_fidelity:g} is impossible"),
+            (all(0 <= s <= terms.lanes for s in terms.shares), "shares are between 0 and one station for each lane"),
             (not terms.distil or terms.distil in PROTOCOLS, f"there is no distillation protocol {terms.distil!r}"),
             (not terms.distil or terms.rounds >= 1, f"{terms.rounds} rounds of distillation are none"),
             (not terms.distil or terms.lanes > terms.rounds, "distillation needs more lanes than rounds"),
@@ -243,7 +273,11 @@ class Controller(Actor):
         """Ask the station of a link for its figures, unless they are known; None: it does not answer."""
         key = (hop.a, hop.b, min_fidelity)
         if key not in self._figures:
-            self.send(hop.station, Enquire(*key))
+            self._enquired[key] = hop.station
+            try:
+                self.send(hop.station, Enquire(*key))
+            except UnknownActorError:
+                return None  # a node has named a station that is not there
             with trio.move_on_after(_PATIENCE_NS * 1e-9):
                 while key not in self._figures:
                     await self._news.park()

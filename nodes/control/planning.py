@@ -24,6 +24,7 @@ _WINDOW_S = 10.0
 _DEVIATIONS = 3.0
 _MOST_LANES = 8
 _CUTOFFS = (1.0, 0.3, 0.1, 0.03)  # in units of the shortest memory lifetime on the way
+_LONGEST_CUTOFF_NS = 2**62
 _HEADROOM = 3.0  # a shared link in a longer circuit is made that much faster, so that the others hardly wait for it
 _LEAST_SHARE = 0.02
 _MOST_KNOWN = 1_000
@@ -95,12 +96,12 @@ class Foresight:
                 way.links,
                 way.nodes,
                 self._random,
-                lanes=terms.lanes,
+                lanes=terms.lanes - (terms.rounds if terms.distil else 0),  # a pair waits in each round
                 cutoff_ns=terms.cutoff_ns,
                 nested=terms.nested,
                 shares=(first, last),
             )
-            found = self._known[key] = refined(bare, terms, (way.nodes[0], way.nodes[-1]))
+            found = self._known[key] = refined(bare, terms, way.links, (way.nodes[0], way.nodes[-1]))
         return found
 
 
@@ -114,7 +115,7 @@ def plan(contract: Contract, way: Way, min_fidelity: float, foresee: Foresight) 
     best: Forecast | None = None
     for terms in _candidates(contract, way, min_fidelity):
         alone = foresee(way, terms, (terms.lanes, terms.lanes))
-        if best is None or alone.fidelity > best.fidelity:
+        if best is None or _least_fidelity(alone) > _least_fidelity(best):
             best = alone
         if alone.rate_hz <= 0:
             continue
@@ -128,10 +129,11 @@ def plan(contract: Contract, way: Way, min_fidelity: float, foresee: Foresight) 
 def _candidates(contract: Contract, way: Way, min_fidelity: float) -> Iterator[Terms]:
     """Yield terms to try: few lanes before many, and cutoffs and distillation only if the fidelity needs them."""
     wish = contract.terms
-    fastest = max(decay for node in way.nodes for decay in node.decay)
+    attempt_s = min(link.period_ns for link in way.links) * 1e-9
+    shortest_s = min(node.storage.lifetime_s(attempt_s) for node in way.nodes)
     cutoffs_ns = [wish.cutoff_ns]
-    if contract.fidelity and len(way.links) > 1 and fastest > 0:
-        cutoffs_ns += [round(share / fastest * 1e9) for share in _CUTOFFS]
+    if contract.fidelity and len(way.links) > 1 and shortest_s * 1e9 < _LONGEST_CUTOFF_NS:
+        cutoffs_ns += [max(1, round(share * shortest_s * 1e9)) for share in _CUTOFFS]
     lanes = wish.lanes
     while lanes <= min(way.lanes, max(_MOST_LANES, wish.lanes)):
         for cutoff_ns in cutoffs_ns:
@@ -197,11 +199,18 @@ def _least_rate_hz(result: Forecast) -> float:
 
 
 def _shortfall(contract: Contract, way: Way, best: Forecast) -> Shortfall:
+    if best.rate_hz <= 0:
+        return Shortfall("UNSUPP", _never(best), 0.0)
     fidelity = _least_fidelity(best)
     if fidelity < contract.fidelity:
         reason = f"the best fidelity that the way can give is {fidelity:.3f}, {contract.fidelity:g} was asked"
         return Shortfall("UNSUPP", reason, fidelity)
-    if best.rate_hz <= 0:
-        return Shortfall("UNSUPP", "the way delivers hardly a pair, or none", fidelity)
     reason = f"{contract.rate_hz:g} pairs per second are more than {way.lanes} memory positions per link can promise"
     return Shortfall("UNSUPP" if way.lanes >= _MOST_LANES else "NORES", reason, fidelity)
+
+
+def _never(best: Forecast) -> str:
+    if not best.rate_error_hz:
+        return "the way delivers no pair, ever"
+    most_hz = _DEVIATIONS * best.rate_error_hz
+    return f"no pair came in a rehearsal: the way delivers fewer than {most_hz:.2g} pairs per second"

@@ -38,16 +38,30 @@ class Topology:
         self._ports[name] = {port.peer: port for port in report.ports}
         self._positions.update({(name, port.bank): port.positions for port in report.ports})
         self._core_paths.clear()
+        if name in self._core:
+            self._core.remove_node(name)
         if report.may_swap:
-            for port in report.ports:
-                peer = self.nodes.get(port.peer)
-                if peer is not None and peer.may_swap:
-                    self._core.add_edge(name, port.peer, weight=port.latency_ns)
             self._core.add_node(name)
+            for port in report.ports:
+                if port.peer in self._core and self.are_joined(name, port.peer):
+                    self._core.add_edge(name, port.peer, weight=port.latency_ns)
+
+    def are_joined(self, a: str, b: str) -> bool:
+        """Return whether two nodes have reported, and each named the other and the same station."""
+        there, back = self._ports.get(a, {}).get(b), self._ports.get(b, {}).get(a)
+        return there is not None and back is not None and there.station == back.station
+
+    def contradicts(self, path: tuple[str, ...]) -> bool:
+        """Return whether nodes that have reported do not know a path that is said to lead through them."""
+        return any(a in self.nodes and b in self.nodes and not self.are_joined(a, b) for a, b in pairwise(path)) or any(
+            name in self.nodes and peer not in self._ports[name]
+            for a, b in pairwise(path)
+            for name, peer in ((a, b), (b, a))
+        )
 
     def paths(self, a: str, b: str) -> Iterator[tuple[str, ...]]:
         """Yield the shortest ways from one end node to another, the shortest first; a few at most."""
-        if b in self._ports[a]:
+        if self.are_joined(a, b):
             yield a, b
             return
         found: list[tuple[int, tuple[str, ...]]] = []
@@ -80,7 +94,8 @@ class Topology:
         return bool(switch) and self.port(a, hub).station == switch == self.port(b, hub).station
 
     def _doors(self, end: str) -> list[str]:
-        return [port.peer for port in self.nodes[end].ports if port.peer in self._core]
+        ports = self.nodes[end].ports
+        return [port.peer for port in ports if port.peer in self._core and self.are_joined(end, port.peer)]
 
     def _between(self, first: str, last: str) -> list[list[str]]:
         """Return the shortest ways between two hubs or repeaters; looked for once, until the map changes."""

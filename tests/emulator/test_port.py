@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator import UNKNOWN, Bank, Begin, Engine, Message, Port, QuantumMemory, Start, Stop
+from emulator import FULL, UNBIASED, UNKNOWN, Bank, Begin, Engine, Message, Port, QuantumMemory, Start, Stop
 
 
 class Node:
@@ -26,7 +26,7 @@ class Node:
         self.port.fill((label, "bob"), self.memory, self.send)
 
     def begun(self, session: int, first_ns: int, period_ns: int) -> None:
-        self.port.begun(Begin(session, first_ns, period_ns, UNKNOWN))
+        self.port.begun(Begin(session, first_ns, period_ns, UNKNOWN, UNBIASED, FULL))
 
 
 def active(node: Node, label: str) -> int:

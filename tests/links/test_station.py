@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from emulator import (
+    FULL,
     MS,
     PERFECT,
     Actor,
@@ -23,6 +24,7 @@ from emulator import (
     Message,
     Network,
     Noise,
+    Paused,
     Port,
     QuantumMemory,
     QubitId,
@@ -83,7 +85,17 @@ class End(Actor):
                 self.qubits[number], self.labels[number] = session.qubit.id, session.label
 
     def handlers(self) -> Mapping[type[Message], Handler]:
-        return {Begin: self.on_begin, Herald: self.on_end, TimedOut: self.on_end, Stopped: self.on_end}
+        return {
+            Begin: self.on_begin,
+            Paused: self.on_paused,
+            Herald: self.on_end,
+            TimedOut: self.on_end,
+            Stopped: self.on_end,
+        }
+
+    def on_paused(self, message: Paused, envelope: Envelope) -> None:
+        self.log.append((self.now_ns, message))
+        self.port.paused(message.session, self.now_ns)
 
     def on_begin(self, message: Begin, envelope: Envelope) -> None:
         self.log.append((self.now_ns, message))
@@ -179,12 +191,13 @@ def test_a_session_begins_and_heralds_after_the_light_time() -> None:
     met_ns = 1 + 50_000  # bob's Start has the longer way
     first_ns = {"alice": met_ns + PERIOD_NS - 30_000, "bob": met_ns + PERIOD_NS - 50_000}
     click_ns = met_ns + PERIOD_NS
+    told = (link.model.contrasts, (-1.0, 0.0, 0.0), FULL)
     assert alice.log == [
-        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS, link.model.contrasts)),
+        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS, *told)),
         (click_ns + 30_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 30_000, 0)),
     ]
     assert bob.log == [
-        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS, link.model.contrasts)),
+        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS, *told)),
         (click_ns + 50_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 50_000, 0)),
     ]
     assert link.leaks == {}
@@ -246,6 +259,51 @@ def test_a_stop_during_the_attempts_frees_the_partner_for_another() -> None:
     assert alice.told(Stopped)[0] == (2 * MS + 60_000, Stopped(1))
     assert alice.told(Herald) == bob.told(Herald) == []
     assert link.leaks == {}
+
+
+def test_who_loses_its_partner_hears_that_its_attempts_rest_and_counts_no_more() -> None:
+    """Alice withdraws for 20 ms; in that time bob emits nothing. Then his session begins again."""
+    link = Link(NEVER)
+    alice, bob = link.ends
+    link.at(2 * MS, alice.stop, "c")
+    link.at(22 * MS, alice.fill, "c")
+    counts: list[int] = []
+    for time_ns in (4 * MS, 20 * MS):
+        link.at(time_ns, lambda: counts.append(bob.port.attempts(bob.now_ns)))
+    link.run(40 * MS)
+    heard_ns = 2 * MS + 30_000 + 50_000
+    assert [(time_ns, message.session) for time_ns, message in bob.told(Paused)] == [
+        (heard_ns, 1),
+        (40 * MS + 1 + 30_000 + 50_000, 1),  # the end of the run
+    ]
+    first, again = bob.told(Begin)
+    made = -(-(heard_ns - first[1].first_emission_ns) // PERIOD_NS)
+    assert counts == [made, made]
+    assert again[0] > 22 * MS
+    rest = -(-(bob.told(Paused)[1][0] - again[1].first_emission_ns) // PERIOD_NS)
+    assert bob.port.attempts(10**12) == made + rest
+    assert alice.told(Paused) == []
+    assert link.leaks == {}
+
+
+def test_when_a_node_has_begun_a_new_life_the_partners_of_its_old_sessions_hear_that_they_rest() -> None:
+    link = Link(NEVER, restart_after_ns=20 * MS)
+    link.expected_crashes = True
+    link.at(2 * MS, link.network.crash, "alice")
+    _, bob = link.run(40 * MS)
+    back_ns = 22 * MS + 1 + 30_000
+    assert [(type(message), time_ns) for time_ns, message in bob.log[1:3]] == [
+        (Paused, back_ns + 50_000),
+        (Begin, back_ns + 50_000),
+    ]
+    assert link.leaks == {}
+
+
+def test_who_waits_for_a_partner_hears_nothing_of_one_that_withdraws_before_attempts() -> None:
+    link = Link(NEVER, bob={"start_ns": 10 * MS})
+    link.at(2 * MS, link.ends[0].stop, "c")
+    _, bob = link.run(20 * MS)
+    assert bob.told(Paused) == []
 
 
 @pytest.mark.parametrize("sent_ns", [50_001 + PERIOD_NS - 29_999, 50_001 + PERIOD_NS + 29_999])
@@ -517,16 +575,20 @@ class Source:
 
 
 def test_whether_a_memory_is_loaded_is_passed_on_but_in_no_message() -> None:
+    """Only how likely it is, which the calibration knows: here the same for two models that load at opposite draws."""
     histories = []
-    for loaded in ((True, True), (True, False), (False, True), (False, False)):
-        state = HeraldedState(PSI_PLUS.pauli, PSI_PLUS.bell, *loaded)
+    full, empty = (HeraldedState(PSI_PLUS.pauli, PSI_PLUS.bell, loaded, True) for loaded in (True, False))
+    for states in ((full, empty), (empty, full)):
         source = Source()
-        link = Link(HeraldedStateModel((state,), (0.1,)), *({"lanes": {"c": 3}, "again": True},) * 2, source=source)
+        model = HeraldedStateModel(states, (0.05, 0.05))
+        link = Link(model, *({"lanes": {"c": 3}, "again": True},) * 2, source=source)
         alice, bob = link.run()
         assert len(source.pairs) > 200
-        assert {rest["loaded"] for _, rest in source.pairs} == {loaded}
+        assert {rest["loaded"] for _, rest in source.pairs} == {(True, True), (False, True)}
+        assert {begin.loaded for _, begin in alice.told(Begin)} == {(0.5, 0.5)}
+        assert {begin.loaded for _, begin in bob.told(Begin)} == {(1.0, 0.5)}
         histories.append((link.network.history.sha256(), [encode(m) for _, m in (*alice.log, *bob.log)]))
-    assert all(history == histories[0] for history in histories)
+    assert histories[0] == histories[1]
     assert set(Herald.__struct_fields__) == {"session", "sequence", "bell", "emitted_ns", "mode"}
 
 

@@ -383,6 +383,32 @@ def test_a_small_share_takes_nothing_from_a_great_one_however_long_switching_tak
     assert pairs["small"] > 0
 
 
+@pytest.mark.parametrize(("slot_ns", "dead_ns"), [(PERIOD_NS // 20, 0), (1, 0), (1, PERIOD_NS)])
+def test_slots_that_are_shorter_than_an_attempt_break_no_share(slot_ns: int, dead_ns: int) -> None:
+    """Whoever is served has one attempt at least; so that is what a slot really is."""
+    circuits = [
+        Circuit("small", AB, share=0.05, lanes=3, again=True),
+        Circuit("great", CD, share=0.7, lanes=3, again=True),
+        Circuit("rest", EF, lanes=3, again=True),
+    ]
+    star = Star(AbstractLink(0.5, 1.0).model(), circuits, dead_ns=dead_ns, slot_ns=slot_ns, seed=3)
+    star.run(2 * S)
+    pairs = {circuit.label: len(star.told(circuit.label, Herald)) for circuit in circuits}
+    total = sum(pairs.values())
+    assert total > 5_000
+    # 3.3 standard deviations: 99.9 %
+    assert pairs["great"] / total >= 0.7 - 3.3 * math.sqrt(0.21 / total)
+    assert pairs["small"] / total >= 0.05 - 3.3 * math.sqrt(0.0475 / total)
+
+
+def test_who_withdraws_while_served_leaves_a_partner_that_rests() -> None:
+    star = Star(NEVER, [Circuit("ab", AB)])
+    star.at(2 * MS, star.ends["alice"].stop, "ab")
+    star.run(60 * MS)
+    assert [time_ns for time_ns, _ in star.told("ab", Paused, side=1)] == [2 * MS + 2 * ARM_NS]
+    assert star.told("ab", Paused) == []
+
+
 def test_who_overstayed_on_what_was_left_over_does_not_pay_for_it() -> None:
     star = Star(NEVER, [Circuit("share", AB, share=0.5, lanes=3), Circuit("rest", CD, lanes=3, start_ns=S)])
     star.run(S + 60 * MS)

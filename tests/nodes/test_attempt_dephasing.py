@@ -23,7 +23,7 @@ class Attempts:
         self.attempts = attempts
         self._model = AbstractLink(1.0, 1.0).model()
         self.p_success = 1.0
-        self.contrasts = self._model.contrasts
+        self.contrasts, self.bias, self.loaded = self._model.contrasts, self._model.bias, self._model.loaded
 
     def draw_attempts(self, u: float) -> int:
         assert 0 <= u < 1

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator import UNKNOWN, Half, Message, PairId
+from emulator import UNBIASED, UNDISTURBED, UNKNOWN, Half, Message, PairId
 from nodes.circuits import (
     EAST,
     Distil,
@@ -28,7 +28,17 @@ from nodes.circuits import (
     Release,
     Track,
 )
-from nodes.distillation import BBPSSW, DEJMPS, EPL, PROTOCOLS, Protocol
+from nodes.distillation import (
+    BBPSSW,
+    DEJMPS,
+    EPL,
+    NOISELESS,
+    PROTOCOLS,
+    Gates,
+    Protocol,
+    contrasts_of,
+    weights_of,
+)
 
 CIRCUIT = "c"
 HEAD, TAIL = 0, 1
@@ -79,7 +89,7 @@ class Circuit:
         number = self.arriving[end].pop(index)
         mine, far = half_of(end, number), half_of(1 - end, number)
         self.seen["late pair"] += self.roles[end].stopping
-        track = Track(CIRCUIT, far, mine, self.bells[number], 0, UNKNOWN)
+        track = Track(CIRCUIT, far, mine, self.bells[number], 0, UNKNOWN, UNBIASED, UNDISTURBED)
         self.roles[end].pair(Half(mine, 0, None, 0), track)
 
     def receive(self, end: int) -> None:
@@ -316,7 +326,7 @@ class Scripted:
 
     def pair(self, number: int, bell: int = 0) -> None:
         mine, far = half_of(self.end, number), half_of(1 - self.end, number)
-        self.role.pair(Half(mine, 0, None, 0), Track(CIRCUIT, far, mine, bell, 0, UNKNOWN))
+        self.role.pair(Half(mine, 0, None, 0), Track(CIRCUIT, far, mine, bell, 0, UNKNOWN, UNBIASED, UNDISTURBED))
 
     def take(self) -> list[Any]:
         done, self.done = self.done, []
@@ -324,11 +334,11 @@ class Scripted:
 
 
 def distil(kept: int, spent: int, outcome: int, round_: int = 0) -> Distil:
-    return Distil(CIRCUIT, name_of(kept), name_of(spent), round_, (0, 0), outcome, 1.0)
+    return Distil(CIRCUIT, name_of(kept), name_of(spent), round_, (0, 0), outcome, NOISELESS)
 
 
 def distilled(kept: int, spent: int, outcome: int) -> Distilled:
-    return Distilled(CIRCUIT, name_of(kept), name_of(spent), outcome, 1.0)
+    return Distilled(CIRCUIT, name_of(kept), name_of(spent), outcome, NOISELESS)
 
 
 def test_the_head_end_spends_the_older_of_two_pairs_and_waits_for_the_answer() -> None:
@@ -374,17 +384,23 @@ def test_outcomes_that_do_not_fit_free_the_kept_pair_at_both_ends(outcomes: tupl
     assert (head.role.pending, tail.role.pending) == (0, 0)
 
 
-def test_contrasts_of_both_ends_gates_are_multiplied() -> None:
+def test_the_estimate_of_a_kept_pair_counts_the_gates_of_both_ends_and_when_they_were() -> None:
     head = Scripted(DistilHead, rounds=2)
     for number in (0, 1):
         head.pair(number)
-    head.role.operated(head.meetings[0], Reading(0, (0.8, 0.6, 0.4), 0.9))
-    head.role.word(Distilled(CIRCUIT, name_of(1), name_of(0), 0, 0.5))
+    kept, spent = (0.8, 0.6, 0.4), (0.7, 0.5, 0.3)
+    mine, far = Gates((0.98, 0.97), 0.96, 0.9), Gates((0.99, 0.95), 0.94, 0.8)
+    head.role.operated(head.meetings[0], Reading(0, 77, kept, spent, mine))
+    head.role.word(Distilled(CIRCUIT, name_of(1), name_of(0), 0, far))
     head.pair(2)
     head.pair(3)
     head.role.operated(head.meetings[1], Reading(0))
     head.role.word(distilled(3, 2, 0))
-    assert head.meetings[2].spent.track.contrasts == (0.4, 0.3, 0.2)
+    after = contrasts_of(DEJMPS.forecast(weights_of(kept), weights_of(spent), mine * far).weights)
+    distilled_pair = head.meetings[2].spent
+    assert distilled_pair.track.contrasts == after
+    assert distilled_pair.half.counted_ns == 77
+    assert abs(distilled_pair.track.bias[0]) == 1
     assert head.meetings[2].round == 1
 
 

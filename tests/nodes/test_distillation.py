@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import qutip
 
-from emulator import BellState, Engine, Gate, QubitId
+from emulator import BellState, Engine, Gate, QubitId, Readout
 from emulator.quantum import SIGNS, gates, werner
 from links import SingleClick
-from nodes import distillation
+from nodes import NodePhysics, distillation
 from nodes.distillation import BBPSSW, DEJMPS, EPL, PROTOCOLS, Protocol, Turn, Weights
 
 KEPT: tuple[QubitId, QubitId] = (("alice", 0, 1), ("bob", 0, 1))
@@ -45,8 +45,12 @@ def run(
     bells: tuple[int, int],
     turns: tuple[int, int],
     outcomes: tuple[int, int],
+    noise: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[float, Engine]:
-    """Do it gate by gate and have the ends read the given bits; return how likely those are, and what is left."""
+    """Do it gate by gate and have the ends read the given bits; return how likely those are, and what is left.
+
+    noise: depolarising probability of gates of one and of two qubits.
+    """
     engine = Engine()
     for pair, state, bell in zip((KEPT, SPENT), states, bells, strict=True):
         for qubit in pair:
@@ -54,10 +58,10 @@ def run(
         engine.new_pair(state, *pair, times_ns=(0, 0), bell=bell)
     for pair, turn in zip((KEPT, SPENT), turns, strict=True):
         for end, qubit in enumerate(pair):
-            engine.gate(gate_of(protocol.turns[turn], head=end == 0), qubit, time_ns=0)
+            engine.gate(gate_of(protocol.turns[turn], head=end == 0).depolarised(noise[0]), qubit, time_ns=0)
     likely = 1.0
     for end in (0, 1):
-        engine.gate(gates.CNOT, KEPT[end], SPENT[end], time_ns=0)
+        engine.gate(gates.CNOT.depolarised(noise[1]), KEPT[end], SPENT[end], time_ns=0)
     for end, outcome in enumerate(outcomes):
         likely *= (1 + (1 - 2 * outcome) * engine.snapshot(SPENT[end]).r[3]) / 2
         if likely < 1e-13:
@@ -103,6 +107,34 @@ def test_the_forecast_is_what_the_gates_do_to_bell_diagonal_pairs(name: str, see
     success, weights = kept_by_gates(protocol, (diagonal(kept, bells[0]), diagonal(spent, bells[1])), bells)
     assert success == pytest.approx(forecast.success, abs=1e-12)
     assert weights == pytest.approx(forecast.weights, abs=1e-12)
+
+
+@EVERY
+@pytest.mark.parametrize("seed", range(3))
+def test_the_forecast_counts_noisy_gates_and_wrong_read_outs(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    protocol = PROTOCOLS[name]
+    kept, spent = random_weights(rng), random_weights(rng)
+    bells = int(rng.integers(4)), int(rng.integers(4))
+    turns = (0, 0)
+    one, two, wrong, answered = 0.05, 0.12, 0.07, 0.8  # at each end
+    physics = NodePhysics(
+        one_qubit_depolarising=one, two_qubit_depolarising=two, readout=Readout(wrong, wrong, answered)
+    )
+    end = physics.gates(1, 1)
+    # One turn of BBPSSW is enough: they are averaged over elsewhere.
+    forecast = Protocol(protocol.turns[:1], protocol.kept).forecast(kept, spent, end * end)
+    states = diagonal(kept, bells[0]), diagonal(spent, bells[1])
+    success, weights = 0.0, np.zeros(4)
+    for read, true in product(product((0, 1), repeat=2), repeat=2):
+        bell = protocol.verdict(bells, turns, read)
+        if bell is not None:
+            likely, engine = run(protocol, states, bells, turns, true, (one, two))
+            likely *= answered**2 * math.prod(wrong if r != t else 1 - wrong for r, t in zip(read, true, strict=True))
+            success += likely
+            weights += likely * np.array(weights_of(engine, bell))
+    assert success == pytest.approx(forecast.success, abs=1e-12)
+    assert weights / success == pytest.approx(forecast.weights, abs=1e-12)
 
 
 @EVERY

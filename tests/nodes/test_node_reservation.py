@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from emulator import MS, US, Record, S, Start
+from emulator import MS, US, Record, S, Start, StorageLaw
 from nodes import Demand, Terms
+from nodes.circuits import Refuse, Reserve
 
 US_PER_KM = 4.89
 
@@ -238,3 +239,24 @@ def test_sessions_that_time_out_are_begun_again(worlds: SimpleNamespace) -> None
 
 def kind_of(record: Record) -> str:
     return type(record.fields[3]).__name__ if record.kind == "message" else record.kind
+
+
+@pytest.mark.parametrize(
+    "path", [(), ("alice", "bob"), ("r", "alice"), ("bob", "r"), ("alice", "r", "bob", "r"), ("mars", "alice", "bob")]
+)
+def test_a_request_whose_path_does_not_lead_from_its_sender_to_here_is_refused(
+    worlds: SimpleNamespace, path: tuple[str, ...]
+) -> None:
+    world = worlds.read(worlds.line("alice", "r", "bob", memories=2) | {"route": []})
+    actors = world.network.actors
+    seen: list[tuple[int, str, str]] = []
+    world.network.timeline.at(MS, actors["alice"].send, "r", Reserve("odd", path, Terms(), 0, StorageLaw()))
+    world.network.watch(2 * MS, lambda: seen.append((actors["r"].memory.reserved, *refusals_sent(world)[-1])))
+    outcome = world.network.run(for_ns=2 * MS)
+    assert set(seen) == {(0, "r", "alice")}
+    assert outcome.leaks == {}
+
+
+def refusals_sent(world: Any) -> list[tuple[str, str]]:
+    records = [r for r in world.network.history.kept or () if r.kind == "message"]
+    return [(r.fields[0], r.actor) for r in records if isinstance(r.fields[3], Refuse)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from emulator import UNKNOWN
+from emulator import UNBIASED, UNDISTURBED, UNKNOWN
 from nodes.circuits import EAST, WEST, Expire, Extended, SwapOrder, SwapRole, Track
 
 W0, W1, E0, E1 = ("w", 0), ("w", 1), ("e", 0), ("e", 1)
@@ -21,7 +21,7 @@ def role(machines: SimpleNamespace) -> Any:
 
 
 def track(link: tuple[str, int], origin: tuple[str, int], bell: int = 0) -> Track:
-    return Track("c", origin, link, bell, 0, UNKNOWN)
+    return Track("c", origin, link, bell, 0, UNKNOWN, UNBIASED, UNDISTURBED)
 
 
 def expire(link: tuple[str, int]) -> Expire:

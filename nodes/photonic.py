@@ -35,14 +35,7 @@ class PhotonicClient(EndNode):
         assert qubit is not None
         random = self.random("measure")
         basis = 1 + random.below(3)
-        outcome = self._device.measure(
-            qubit.id,
-            half.emitted_ns,
-            u=(random.uniform(), random.uniform()),
-            direction=_BASES[basis],
-            readout=self.physics.readout,
-        )
-        self.memory.free(qubit)
+        outcome = self.read_out(qubit, half.emitted_ns, _BASES[basis], random)
         if outcome is not None:
             self._outcomes[half.pair] = (basis, outcome)
         super().take_half(circuit, port, half)

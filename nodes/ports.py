@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from emulator import (
     Actor,
@@ -21,12 +22,17 @@ from emulator import (
     Port,
     QuantumDevice,
     QuantumMemory,
+    Qubit,
+    RandomStream,
     Session,
     Stopped,
     TimedOut,
 )
 
 from .physics import NodePhysics
+
+# A unit Bloch vector.
+Direction: TypeAlias = tuple[float, float, float]
 
 
 class PortNode(Actor, ABC):
@@ -153,6 +159,13 @@ class PortNode(Actor, ABC):
         if half.qubit is None:
             return 1.0, 1.0, 1.0
         return self.memory.contrasts(half.qubit.bank, self.now_ns - half.emitted_ns)
+
+    def read_out(self, qubit: Qubit, time_ns: int, direction: Direction, random: RandomStream) -> int | None:
+        """Measure a qubit along a Bloch vector, as it is (or was) at a time, and free it; None: there was no answer."""
+        u = (random.uniform(), random.uniform())
+        outcome = self._device.measure(qubit.id, time_ns, u=u, direction=direction, readout=self.physics.readout)
+        self.memory.free(qubit)
+        return outcome
 
     def forget(self, half: Half) -> None:
         """Give up a half: it came to nothing."""

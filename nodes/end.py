@@ -392,10 +392,12 @@ class EndNode(QuantumNode):
         return multiplied(self.storage_contrasts(half), (c, c, e))
 
     def give_back(self, qubit: Qubit) -> None:
-        """Free the qubit of a pair; its memory position serves the circuit again."""
+        """Free the qubit of a pair; its memory position serves the circuit, or the link, again."""
         self.memory.free(qubit)
         circuit = self._circuits.get(qubit.owner[0])
-        if circuit is not None:
+        if circuit is None:
+            self.link_layer.refill(qubit.bank)
+        else:
             self.refill(circuit)
             self._finish_release(circuit)
 

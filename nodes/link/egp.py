@@ -3,10 +3,10 @@
 Theory of operation. A request is checked (memory, fidelity, time), agreed on by way of the queue, and served: sessions
 with the heralding station under a label of its own. Neither end ever has more sessions than pairs it still wants, so
 as many pairs are made as were asked for, and both ends hear of the same ones in the same order. What an end lacks at
-some moment are always the *last* ones that the other has: heralds still under way, or lost with a life of the station,
-with a position that had to be given back, or by a time-out that came first. So it is enough that each end says once, when
-it ends a request, from which sequence number on it has given no OK (`Close`). Whoever has given OKs beyond that expires
-them. A request is forgotten when both words have been said.
+some moment are always the *last* ones that the other has: their heralds are still under way, or were lost with a life
+of the station, or their position had to be given back, or a time-out came first. So it is enough that each end says
+once, when it ends a request, from which sequence number on it has given no OK (`Close`). Whoever has given OKs beyond
+that expires them. A request is forgotten when both words have been said.
 
 | it ends here, because | and then |
 | --- | --- |

@@ -188,7 +188,7 @@ class EndFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     readout_ns: int
 
 
-# -- frames between neighbours -------------------------------------------------------------------------------------------
+# -- frames between neighbours -----------------------------------------------------------------------------------------
 
 
 class Add(Message, frozen=True, tag="link-add"):
@@ -239,7 +239,7 @@ class Close(Message, frozen=True, tag="link-close"):
     reason: str
 
 
-# -- answers to the user -------------------------------------------------------------------------------------------------
+# -- answers to the user -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)

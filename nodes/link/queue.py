@@ -40,11 +40,10 @@ class Phase(Enum):
 class Request:
     """A request as one end of the link knows it.
 
-    label: under which both ends offer sessions (names of nodes have no blanks, so no circuit is called like that); here:
-    whether it was made at this end;
-    setting: the least fidelity of fresh pairs; sessions: under way for it; taken: pairs that the station has announced;
-    given: how many of them the user has got an OK for; first, expected: the sequence number of the first of those, and
-    one more than that of the last.
+    label: under which both ends offer sessions (names of nodes have no blanks, so no circuit is called like that);
+    here: whether it was made at this end; setting: the least fidelity of fresh pairs; sessions: under way for it;
+    taken: pairs that the station has announced; given: how many of them the user has got an OK for; first, expected:
+    the sequence number of the first of those, and one more than that of the last.
     """
 
     key: Key

@@ -20,16 +20,16 @@ class LinkUser(Protocol):
     """Who is told what becomes of requests. It may be called while the request is being made."""
 
     def queued(self) -> None:
-        """A request of this node's is in the queue of both ends."""
+        """Take the news that a request of this node's is in the queue of both ends."""
 
     def ok(self, ok: OkKeep | OkMeasure) -> None:
-        """There is a pair. A qubit has to be given back some time."""
+        """Take a pair; a qubit has to be given back some time."""
 
     def done(self) -> None:
-        """All pairs of a request have been given."""
+        """Take the news that all pairs of a request have been given."""
 
     def err(self, err: Err) -> None:
-        """A request has failed, or OKs that were given are void."""
+        """Take the news that a request has failed, or that OKs are void."""
 
 
 @dataclass(slots=True, eq=False)
@@ -229,10 +229,15 @@ class LinkService:
         half = held.half
         if half.qubit is not None:
             self._estimate(request, held)
-        bell = BellState(half.bell)
-        said = (*request.key, self._peer, request.create.purpose, half.pair, bell, held.goodness, held.goodness_ns)
-        ok = OkMeasure(*said, held.outcome, held.direction) if half.qubit is None else OkKeep(*said, half.qubit)
-        evidence = half.qubit.id[1:] if isinstance(ok, OkKeep) else (-ok.basis, ok.outcome)
+        bell, purpose = BellState(half.bell), request.create.purpose
+        said = (*request.key, self._peer, purpose, half.pair, bell, held.goodness, held.goodness_ns)
+        ok: OkKeep | OkMeasure
+        if half.qubit is None:
+            ok = OkMeasure(*said, held.outcome, held.direction)
+            evidence = (-ok.basis, ok.outcome)
+        else:
+            ok = OkKeep(*said, half.qubit)
+            evidence = half.qubit.id[1:]
         node.record("link ok", *request.key, half.pair, half.bell, held.goodness, *evidence)
         assert use.user is not None
         use.user.ok(ok)

@@ -1,11 +1,12 @@
 """The nodes of the network, their control stack, and the programs that run on them."""
 
-from .blocking import BlockingCircuit, BlockingNode, BlockingSocket, blocking
+from .blocking import BlockingCircuit, BlockingLink, BlockingNode, BlockingSocket, blocking
 from .circuit import Circuit
 from .circuits import Terms
 from .control import Contract, Promise
 from .delivery import CircuitClosedError, CircuitRefusedError, Pair
 from .end import Demand, EndNode
+from .link import LinkError, LinkRequest, OkKeep, OkMeasure
 from .node import QuantumNode
 from .photonic import PhotonicClient
 from .physics import NodePhysics
@@ -15,6 +16,7 @@ from .repeater import Hub, Repeater
 
 __all__ = [
     "BlockingCircuit",
+    "BlockingLink",
     "BlockingNode",
     "BlockingSocket",
     "Circuit",
@@ -25,7 +27,11 @@ __all__ = [
     "Demand",
     "EndNode",
     "Hub",
+    "LinkError",
+    "LinkRequest",
     "NodePhysics",
+    "OkKeep",
+    "OkMeasure",
     "Pair",
     "PhotonicClient",
     "ProcessingNode",

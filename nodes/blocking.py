@@ -22,6 +22,7 @@ import trio
 from emulator import Gate, Qubit, RandomStream
 
 from .delivery import Pair
+from .link import LinkRequest, OkKeep, OkMeasure
 from .programs import CircuitEnd, Program, ProgramNode, Socket
 
 T = TypeVar("T")
@@ -82,6 +83,18 @@ class BlockingNode:
         with self._entered(self._node.accept(peer)) as circuit:
             yield BlockingCircuit(self, circuit)
 
+    @contextmanager
+    def link(self, to: str, **wishes: Any) -> Iterator[BlockingLink]:
+        """Request pairs with a neighbour for the length of the block; see `ProgramNode.link`."""
+        with self._entered(self._node.link(to, **wishes)) as request:
+            yield BlockingLink(self, request)
+
+    @contextmanager
+    def listen(self, peer: str, purpose: str = "") -> Iterator[BlockingLink]:
+        """Accept a neighbour's link requests for the length of the block; see `ProgramNode.listen`."""
+        with self._entered(self._node.listen(peer, purpose)) as request:
+            yield BlockingLink(self, request)
+
     def socket(self, peer: str, service: str = "") -> BlockingSocket:
         """Return a socket to the program of another end node."""
         return BlockingSocket(self, self._node.socket(peer, service))
@@ -94,7 +107,7 @@ class BlockingNode:
         """Apply a gate to one or two qubits of this program."""
         self.wait_for(self._node.apply, gate, *qubits)
 
-    def correct(self, pair: Pair) -> None:
+    def correct(self, pair: Pair | OkKeep) -> None:
         """Turn a pair into Phi+; one of its two ends does this."""
         self.wait_for(self._node.correct, pair)
 
@@ -150,6 +163,18 @@ class BlockingCircuit:
     def pair(self) -> Pair:
         """Wait for the next pair. Raises CircuitClosedError once the circuit is being torn down."""
         return self._node.wait_for(self._end.pair)
+
+
+class BlockingLink:
+    """A blocking program's end of link requests."""
+
+    def __init__(self, node: BlockingNode, request: LinkRequest) -> None:
+        self._node = node
+        self._request = request
+
+    def pair(self) -> OkKeep | OkMeasure:
+        """Wait for the next pair; see `LinkRequest.pair`."""
+        return self._node.wait_for(self._request.pair)
 
 
 class BlockingSocket:

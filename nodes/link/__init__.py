@@ -27,6 +27,7 @@ from .messages import (
 )
 from .queue import DistributedQueue, Phase, Request
 from .service import LinkUser
+from .user import LinkRequest
 
 __all__ = [
     "CHSH",
@@ -48,6 +49,7 @@ __all__ = [
     "Kind",
     "LinkError",
     "LinkLayer",
+    "LinkRequest",
     "LinkUser",
     "OkKeep",
     "OkMeasure",

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator import LinkFigures, Message
-from nodes.link import Code, Create, Egp, EndFigures, Err, Kind, Phase, Request
+from nodes.link import Close, Code, Create, Egp, EndFigures, Err, Kind, Phase, Request
 from nodes.link.egp import FRAMES
 
 NAMES = ("alice", "bob")
@@ -86,7 +86,7 @@ class Node:
     def log(self, request: Request) -> Log:
         return self.logs.setdefault(request.key, Log())
 
-    # -- actions -----------------------------------------------------------------------------------------------------
+    # -- actions -------------------------------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
         self.world.wires[1 - self.index].append((self.world.nodes[self.index].known_life, message))
@@ -182,6 +182,9 @@ class Node:
                 self.egp.end_request(request, Code.NORES, "memory", 0)
         self.offer()
 
+    def time_out(self, choice: int) -> None:
+        self.egp.time_out(self.deadlines[choice % len(self.deadlines)], 0)
+
     def read_out(self) -> None:
         request, sequence = self.readouts.popleft()
         self.egp.complete(request, sequence, 0)
@@ -201,7 +204,7 @@ class World:
         self.station_life = 1
         self.nodes = (Node(self, ALICE), Node(self, BOB))
 
-    # -- what may happen -------------------------------------------------------------------------------------------------
+    # -- what may happen -----------------------------------------------------------------------------------------------
 
     def create(self, node: int, choice: int) -> None:
         mine = self.nodes[node]
@@ -304,7 +307,7 @@ class World:
             found += [lambda c, n=node: self.answer(n, c)] * bool(node.asked)
             if harm:
                 found.append(lambda c, k=k: self.create(k, c))
-                found += [lambda c, n=node: n.egp.time_out(n.deadlines[c % len(n.deadlines)], 0)] * bool(node.deadlines)
+                found += [lambda c, n=node: n.time_out(c)] * bool(node.deadlines)
                 found += [lambda c, n=node: self.give_up(n, c)] * bool(node.egp.requests)
         if pairs := self.pairs():
             found.append(lambda c: self.click(pairs[c % len(pairs)]))
@@ -346,7 +349,7 @@ class World:
                 return
         raise AssertionError("it never comes to rest")
 
-    # -- what must be true -----------------------------------------------------------------------------------------------
+    # -- what must be true ---------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         for node in self.nodes:
@@ -373,7 +376,9 @@ class World:
             for key, log in mine.items():
                 assert len(log.ends) <= 1
                 given_there = far[key].valid if key in far else []
-                assert log.lost or set(log.valid) <= set(given_there), f"{key}: the other end has not got the same pairs"
+                assert log.lost or set(log.valid) <= set(given_there), (
+                    f"{key}: the other end has not got the same pairs"
+                )
 
 
 def run(script: list[int], seed: int, *, crashes: bool = False) -> World:
@@ -464,6 +469,4 @@ def test_an_old_frame_changes_nothing() -> None:
 
 
 def _close(number: int) -> Any:
-    from nodes.link import Close  # noqa: PLC0415
-
     return Close("alice", number, 0, None, "")

@@ -235,8 +235,8 @@ class ProgramNode:
         such as X, XZ or CHSH of `nodes.link`.
 
         Raises LinkError with its code if the request is refused; later failures come from `pair`. At the end of the
-        block the request ends, and qubits of its pairs that are still held are taken back. ValueError: a number is out
-        of range.
+        block the request ends, and qubits of its pairs that are still held are taken back; what `is_void` says of the
+        outcomes is final then. Raises ValueError for what is out of range.
         """
         create = Create(
             to,
@@ -269,12 +269,18 @@ class ProgramNode:
 
     @asynccontextmanager
     async def _using(self, request: LinkRequest) -> AsyncIterator[None]:
+        layer = self._node.link_layer
         try:
             yield
         finally:
-            self._node.link_layer.abandon(request)
+            layer.abandon(request)
             if left := request.abandon():
                 self._node.record("reclaimed", left)
+            with trio.CancelScope(
+                shield=True
+            ):  # what has been given is valid or void thereafter; it takes a round trip
+                while layer.unsettled(request):
+                    await request.change()
 
     def socket(self, peer: str, service: str = "") -> Socket:
         """Return a socket to the program of another end node. Raises CircuitRefusedError if there is no path."""

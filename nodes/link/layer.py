@@ -58,11 +58,15 @@ class LinkLayer:
         self._listeners[peer, purpose] = user
 
     def abandon(self, user: LinkUser) -> None:
-        """Accept no more for a user, and end the requests that go on; the user is told nothing any more."""
+        """Accept no more for a user, and end the requests that go on."""
         for key in [key for key, listener in self._listeners.items() if listener is user]:
             del self._listeners[key]
         for link in self._links.values():
             link.abandon(user)
+
+    def unsettled(self, user: LinkUser) -> int:
+        """Return how many requests of a user are not over at both ends, as far as is known."""
+        return sum(link.unsettled(user) for link in self._links.values())
 
     def _require_neighbour(self, name: str, key: Key) -> None:
         if name not in self._node.ports:

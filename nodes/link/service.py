@@ -31,6 +31,9 @@ class LinkUser(Protocol):
     def err(self, err: Err) -> None:
         """Take the news that a request has failed, or that OKs are void."""
 
+    def settled(self) -> None:
+        """Take the news that a request is over at both ends: no more will be said of it."""
+
 
 @dataclass(slots=True, eq=False)
 class _Held:
@@ -45,7 +48,7 @@ class _Held:
 
 @dataclass(slots=True, eq=False)
 class Use:
-    """What this node does for a request, and for whom (None: for nobody any more)."""
+    """What this node does for a request, and for whom (None: nobody has taken it yet)."""
 
     user: LinkUser | None
     held: dict[int, _Held] = field(default_factory=dict)  # by sequence number
@@ -97,19 +100,24 @@ class LinkService:
         self.egp.create(create_id, create, self._node.now_ns)
 
     def abandon(self, user: LinkUser) -> None:
-        """End the requests of a user, who is told nothing any more."""
+        """End the requests of a user."""
         reason = f"{self._node.name} wants no more"
         for request in self.egp.requests:
-            use = self._uses[request.key]
-            if use.user is user:
-                use.user = None
+            if self._uses[request.key].user is user:
                 self.egp.end_request(request, Code.OTHER, reason, self._node.now_ns)
+
+    def unsettled(self, user: LinkUser) -> int:
+        """Return how many requests of a user are not settled."""
+        return sum(use.user is user for use in self._uses.values())
 
     def lose(self) -> None:
         """Lose all requests."""
         self.egp.lose()
+        users = [use.user for use in self._uses.values() if use.user is not None]
         self._uses.clear()
         self.reading = 0
+        for user in users:
+            user.settled()
 
     # -- sessions and pairs ----------------------------------------------------------------------------------------
 
@@ -266,8 +274,10 @@ class LinkService:
         self._tell(self._uses[request.key], err)
 
     def forgotten(self, request: Request) -> None:
-        """Forget a request."""
-        del self._uses[request.key]
+        """Forget a request, and tell its user that it is settled."""
+        use = self._uses.pop(request.key)
+        if use.user is not None:
+            use.user.settled()
 
     def _tell(self, use: Use, err: Err | None) -> None:
         if use.user is not None:

@@ -57,6 +57,10 @@ class LinkRequest:
                 raise self._ending
             await self._place.park()
 
+    async def change(self) -> None:
+        """Wait until something is said."""
+        await self._place.park()
+
     def abandon(self) -> int:
         """Give back the qubits that nobody has asked for, and those that the program still holds (return how many)."""
         for told in self._told:
@@ -99,6 +103,10 @@ class LinkRequest:
         self._told.append(error)
         if self._own:
             self._ending = error
+        self._place.wake()
+
+    def settled(self) -> None:
+        """Take the news that a request is over at both ends."""
         self._place.wake()
 
 

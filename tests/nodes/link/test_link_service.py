@@ -589,6 +589,34 @@ def test_a_circuit_takes_what_a_request_has_borrowed_and_gives_it_back(kind: Any
     assert errors or kind == "measure" or p < 0.1
 
 
+def test_a_circuit_gets_positions_that_are_being_read_out_when_they_are_free() -> None:
+    held = list[int]()
+
+    async def hold_three(node: ProgramNode, circuit: Any) -> None:
+        pairs = [await circuit.pair() for _ in range(3)]
+        held.append(len(pairs))
+        for pair in pairs:
+            await node.measure(pair.qubit)
+
+    async def alice(node: ProgramNode) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_requesting, node, "measure", [], [])
+            await trio.sleep(0.02)
+            async with node.circuit(to=BOB, lanes=3) as circuit:
+                await hold_three(node, circuit)
+            nursery.cancel_scope.cancel()
+
+    async def bob(node: ProgramNode) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_listening, node, [], [])
+            async with node.accept(ALICE) as circuit:
+                await hold_three(node, circuit)
+
+    settings = ("chain.0.memories=3", "chain.0.success_probability=0.9", "override.readout_us=3000")
+    play({ALICE: alice, BOB: bob}, *settings, for_ms=100)
+    assert held == [3, 3]
+
+
 def test_pairs_that_a_program_keeps_are_not_taken_from_it() -> None:
     reasons = list[str]()
 

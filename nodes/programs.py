@@ -236,7 +236,7 @@ class ProgramNode:
 
         Raises LinkError with its code if the request is refused; later failures come from `pair`. At the end of the
         block the request ends, and qubits of its pairs that are still held are taken back; what `is_void` says of the
-        outcomes is final then. Raises ValueError for what is out of range.
+        outcomes is final then.
         """
         create = Create(
             to,

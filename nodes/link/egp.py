@@ -154,9 +154,11 @@ class Egp:
         """Check a new request, as far as this end can."""
         self._requests[request.key] = request
         create = request.create
-        if request.deadline_ns:
+        if request.deadline_ns > 0:
             self._actions.watch(request)
-        if (reason := misfit(create, self.end, origin=request.here)) is not None:
+        if (reason := create.fault()) is not None:
+            self._refuse(request, Code.CREATE, reason)
+        elif (reason := misfit(create, self.end, origin=request.here)) is not None:
             self._refuse(request, Code.UNSUPP, reason)
         elif not create.min_fidelity and not create.max_time_ns:
             self._admit(request, now_ns)
@@ -171,7 +173,7 @@ class Egp:
 
     def _judge(self, request: Request, figures: LinkFigures, now_ns: int) -> None:
         left_ns = float("inf")
-        if request.deadline_ns:
+        if request.deadline_ns > 0:
             left_ns = request.deadline_ns - now_ns - (2 * self._latency_ns if request.here else 0)
         verdict = judge(request.create, figures, left_ns, *self._ends(request), queued=not request.here)
         if verdict is not None:

@@ -27,6 +27,7 @@ from nodes.ports import Direction
 Key: TypeAlias = tuple[str, int]
 
 _MOST_PAIRS: Final = (1 << 16) - 1
+_HIGHEST: Final = 7  # priority
 _CLOSE: Final = 1e-9
 _DIAGONAL: Final = math.sqrt(0.5)
 
@@ -78,8 +79,6 @@ class Bases(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rotations: with a fixed choice, by how many rad the Z axis is turned about X, then about Y, then about X;
     probabilities: of all choices but the last (empty: all are equally likely).
 
-    Raises ValueError for what are no angles, or not the probabilities of this choice.
-
     >>> Bases(Choice.XZ).draw(0.6), Bases(Choice.XZ, probabilities=(0.9,)).draw(0.6)
     ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
     >>> basis_number(Bases(rotations=(0.0, math.pi / 2, 0.0)).draw(0.0))
@@ -90,14 +89,16 @@ class Bases(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rotations: tuple[float, float, float] = (0.0, 0.0, 0.0)
     probabilities: tuple[float, ...] = ()
 
-    def __post_init__(self) -> None:
+    def fault(self) -> str | None:
+        """Return what is wrong: no angles, or not the probabilities of this choice."""
         if not all(math.isfinite(angle) for angle in self.rotations):
-            raise ValueError(f"rotations = {self.rotations} must be angles in rad")
+            return f"rotations = {self.rotations} must be angles in rad"
         given, needed = self.probabilities, max(0, len(_DIRECTIONS[self.choice]) - 1)
         if given and len(given) != needed:
-            raise ValueError(f"a choice {self.choice.value!r} takes {needed} probabilities, not {len(given)}")
+            return f"a choice {self.choice.value!r} takes {needed} probabilities, not {len(given)}"
         if not all(p >= 0 for p in given) or sum(given) > 1 + _CLOSE:
-            raise ValueError(f"probabilities = {given} must be at least 0, and at most 1 together")
+            return f"probabilities = {given} must be at least 0, and at most 1 together"
+        return None
 
     def draw(self, u: float) -> Direction:
         """Return the direction of a measurement, from a uniform `u` in [0, 1)."""
@@ -143,8 +144,6 @@ class Create(msgspec.Struct, frozen=True, array_like=True, gc=False):
     atomic: not interleaved with other requests (none ever is); consecutive: an OK for each pair at once, otherwise all
     of them when the last pair is there, for which memory must hold them; local, far: bases of whoever measures at this
     end and at the other.
-
-    Raises ValueError for what is out of range.
     """
 
     remote: str
@@ -159,15 +158,17 @@ class Create(msgspec.Struct, frozen=True, array_like=True, gc=False):
     local: Bases = Z
     far: Bases = Z
 
-    def __post_init__(self) -> None:
+    def fault(self) -> str | None:
+        """Return what is out of range, if anything is."""
         if not 1 <= self.number <= _MOST_PAIRS:
-            raise ValueError(f"number = {self.number} must lie in [1, {_MOST_PAIRS}]")
+            return f"number = {self.number} must lie in [1, {_MOST_PAIRS}]"
         if not 0 <= self.min_fidelity <= 1:
-            raise ValueError(f"min_fidelity = {self.min_fidelity} must lie in [0, 1]")
-        if not 0 <= self.priority <= 7:
-            raise ValueError(f"priority = {self.priority} must lie in [0, 7]")
+            return f"min_fidelity = {self.min_fidelity} must lie in [0, 1]"
+        if not 0 <= self.priority <= _HIGHEST:
+            return f"priority = {self.priority} must lie in [0, {_HIGHEST}]"
         if self.max_time_ns < 0:
-            raise ValueError(f"max_time_ns = {self.max_time_ns} must not be negative")
+            return f"max_time_ns = {self.max_time_ns} must not be negative"
+        return self.local.fault() or self.far.fault()
 
     def keeps(self, *, origin: bool) -> bool:
         """Return whether an end, the one that requests or the other, keeps its halves."""

@@ -268,15 +268,14 @@ def test_each_refusal_has_its_code() -> None:
             ("fidelity", BOB, {"fidelity": 0.95}),
             ("time", BOB, {"pairs": 1000, "max_time_s": 0.002}),
             ("purpose", BOB, {"purpose": "chess"}),
+            ("number", BOB, {"pairs": 0}),
+            ("bases", BOB, {"kind": "measure", "far_basis": Bases(XYZ.choice, probabilities=(0.5, 0.6))}),
         ):
             try:
                 async with node.link(to=to, **wishes):  # type: ignore[arg-type]
                     pytest.fail("it was admitted")
             except LinkError as error:
                 refused[name] = error
-        with pytest.raises(ValueError, match="number = 0"):
-            async with node.link(to=BOB, pairs=0):
-                pass
 
     async def bob(node: ProgramNode) -> None:
         async with node.listen(ALICE):
@@ -293,8 +292,11 @@ def test_each_refusal_has_its_code() -> None:
         "fidelity": "UNSUPP",
         "time": "UNSUPP",
         "purpose": "REJECTED",
+        "number": "CREATE",
+        "bases": "CREATE",
     }
     assert refused["fidelity"].reason == "the best fidelity of a fresh pair is 0.900, 0.950 is needed"
+    assert refused["number"].reason == "number = 0 must lie in [1, 65535]"
 
 
 def test_a_request_that_is_not_served_in_time_fails_at_both_ends_at_once() -> None:

@@ -89,7 +89,7 @@ class LinkLayer:
 
     def neighbour_began(self, name: str) -> None:
         """End what a neighbour or a station does not know of any more."""
-        for peer, link in self._links.items():
+        for peer, link in list(self._links.items()):
             if peer == name:
                 link.egp.peer_began()
             if link.port.station == name:

@@ -103,7 +103,7 @@ class LinkService:
         """End the requests of a user."""
         reason = f"{self._node.name} wants no more"
         for request in self.egp.requests:
-            if self._uses[request.key].user is user:
+            if self._use(request).user is user:
                 self.egp.end_request(request, Code.OTHER, reason, self._node.now_ns)
 
     def unsettled(self, user: LinkUser) -> int:
@@ -146,7 +146,7 @@ class LinkService:
         elif not request.keeps:
             self._measure(request, half)
         elif node.memory.keep(half.qubit):
-            self._uses[request.key].held[half.pair[1]] = _Held(half)
+            self._use(request).held[half.pair[1]] = _Held(half)
             self.egp.complete(request, half.pair[1], node.now_ns)
         else:
             node.forget(half)
@@ -156,7 +156,7 @@ class LinkService:
         node, create = self._node, request.create
         bases = create.local if request.here else create.far
         held = _Held(half, bases.draw(node.random("link").uniform()))
-        self._uses[request.key].held[half.pair[1]] = held
+        self._use(request).held[half.pair[1]] = held
         if self._stores:
             self.reading += 1
             node.after(node.physics.readout_ns, self._read_out, request, held)
@@ -203,8 +203,7 @@ class LinkService:
     def watch(self, request: Request) -> None:
         """Call `time_out` at the deadline of a request."""
         node = self._node
-        use = self._uses.setdefault(request.key, Use(None))
-        use.deadline = node.alarm(request.deadline_ns - node.now_ns, self._time_out, request)
+        self._use(request).deadline = node.alarm(request.deadline_ns - node.now_ns, self._time_out, request)
 
     def _time_out(self, request: Request) -> None:
         self.egp.time_out(request, self._node.now_ns)
@@ -213,12 +212,12 @@ class LinkService:
         """Return whether somebody listens to the neighbour's requests for a purpose."""
         user = self._listeners.get((self._peer, request.create.purpose))
         if user is not None:
-            self._uses.setdefault(request.key, Use(None)).user = user
+            self._use(request).user = user
         return user is not None
 
     def queued(self, request: Request) -> None:
         """Tell the user that both ends have a request in their queue."""
-        if (user := self._uses[request.key].user) is not None:
+        if (user := self._use(request).user) is not None:
             user.queued()
 
     def serve(self, request: Request, start_ns: int) -> None:
@@ -232,7 +231,7 @@ class LinkService:
 
     def ok(self, request: Request, sequence: int) -> None:
         """Give the user an OK."""
-        node, use = self._node, self._uses[request.key]
+        node, use = self._node, self._use(request)
         held = use.held.pop(sequence)
         half = held.half
         if half.qubit is not None:
@@ -252,7 +251,7 @@ class LinkService:
 
     def ended(self, request: Request, err: Err | None) -> None:
         """Stop what goes on for a request, and tell its user."""
-        node, use = self._node, self._uses.setdefault(request.key, Use(None))
+        node, use = self._node, self._use(request)
         if use.deadline is not None:
             use.deadline.cancel()
         if request.label in self._served:
@@ -271,13 +270,18 @@ class LinkService:
     def expired(self, request: Request, err: Err) -> None:
         """Tell the user that OKs are void."""
         self._node.record("link expired", *request.key, err.low, err.high)
-        self._tell(self._uses[request.key], err)
+        self._tell(self._use(request), err)
 
     def forgotten(self, request: Request) -> None:
         """Forget a request, and tell its user that it is settled."""
         use = self._uses.pop(request.key)
         if use.user is not None:
             use.user.settled()
+
+    def _use(self, request: Request) -> Use:
+        if request.key not in self._uses:
+            self._uses[request.key] = Use(None)
+        return self._uses[request.key]
 
     def _tell(self, use: Use, err: Err | None) -> None:
         if use.user is not None:

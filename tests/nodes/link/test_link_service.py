@@ -224,6 +224,46 @@ def test_a_photonic_client_prepares_a_state_at_a_server(worlds: SimpleNamespace)
     assert all(x.outcome ^ y == parity(x.bell, 1) for x, y in same)
 
 
+class Measurer:
+    """A user of the link layer at a node that runs no programs: it gives back what it gets."""
+
+    def __init__(self, node: Any, peer: str) -> None:
+        self.node, self.oks, self.settlements = node, list[Any](), 0
+        node.link_layer.listen(peer, "", self)
+
+    def ok(self, ok: Ok) -> None:
+        self.oks.append(ok)
+        if isinstance(ok, OkKeep):
+            self.node.memory.free(ok.qubit)
+            self.node.link_layer.refill(ok.qubit.bank)
+
+    def settled(self) -> None:
+        self.settlements += 1
+
+    def done(self) -> None:
+        assert not self.settlements
+
+
+def test_a_hub_serves_the_end_nodes_behind_its_switch() -> None:
+    _, _, world = prepare("metro", ["route=[]", "end_nodes=4", "photonic_clients=1"], seed=1)
+    hub = world.network.actors["city"]
+    users = {name: Measurer(hub, name) for name in ("city-1", "city-4")}
+    found: dict[str, list[Any]] = {name: [] for name in users}
+    world.install("city-1", collect(found["city-1"], "city", pairs=60, kind="measure", basis=X, far_basis=X))
+    world.install("city-4", collect(found["city-4"], "city", pairs=20, kind="remote", basis=XZ))
+    outcome = world.network.run(for_ns=10_000 * MS)
+    assert (outcome.leaks, world.programs.failures) == ({}, [])
+    for name, user in users.items():
+        assert [ok.pair for ok in found[name]] == [ok.pair for ok in user.oks]
+        assert user.settlements == 1
+    agree = [
+        a.outcome ^ b.outcome == parity(a.bell, 1)
+        for a, b in zip(found["city-1"], users["city-1"].oks, strict=True)
+        if None not in (a.outcome, b.outcome)
+    ]
+    assert sum(agree) / len(agree) > 0.75
+
+
 def test_without_consecutive_all_pairs_come_at_once_and_must_fit_into_memory() -> None:
     times, errors = list[int](), list[LinkError]()
 
@@ -385,6 +425,28 @@ def test_an_end_that_leaves_takes_the_other_along_and_nothing_is_left(leaver: st
     done = play({ALICE: alice, BOB: bob}, "chain.0.memories=6")
     assert told in ([Code.OTHER], [Code.EXPIRE])
     assert done.counts["reclaimed"] == 2
+
+
+@pytest.mark.parametrize("leaver", [ALICE, BOB])
+def test_an_end_may_leave_while_the_other_asks_the_station_what_the_link_can_do(leaver: str) -> None:
+    """alice's station is near, so that her request is with bob after 54 us; his question takes until 147 us."""
+    codes = list[Code]()
+
+    async def alice(node: ProgramNode) -> None:
+        with trio.move_on_after(60e-6 if leaver == ALICE else math.inf):
+            try:
+                async with node.link(to=BOB, fidelity=0.9):
+                    pytest.fail("it was admitted")
+            except LinkError as error:
+                codes.append(error.code)
+
+    async def bob(node: ProgramNode) -> None:
+        async with node.listen(ALICE):
+            await trio.sleep(100e-6 if leaver == BOB else 1)
+
+    done = play({ALICE: alice, BOB: bob}, "chain.0.station_at=0.05", for_ms=10)
+    assert codes == ([Code.REJECTED] if leaver == BOB else [])
+    assert done.counts["link ended"] == 2
 
 
 def test_more_pairs_than_requested_are_an_error() -> None:

@@ -195,9 +195,11 @@ class QuantumMemory:
 
     def take(self, bank: str, owner: Owner) -> Qubit:
         """Put one of an owner's reserved positions into use; raises MemoryFullError if there is none."""
-        if self.spare(bank, owner) < 1:
+        key = (bank, owner)
+        taken = self._taken.get(key, 0)
+        if taken >= self._reserved.get(key, 0) or not self._free[bank]:
             raise MemoryFullError(f"{self._node}: {owner} has no spare position in bank {bank!r}")
-        self._taken[bank, owner] = self._taken.get((bank, owner), 0) + 1
+        self._taken[key] = taken + 1
         return self._use(bank, owner)
 
     def borrow(self, bank: str, owner: Owner) -> Qubit | None:

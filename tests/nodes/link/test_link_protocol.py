@@ -6,6 +6,8 @@ happen at any time: pairs, read-outs, time-outs, users that give up, memory that
 
 from __future__ import annotations
 
+import doctest
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator import LinkFigures, Message
-from nodes.link import Close, Code, Create, Egp, EndFigures, Err, Kind, Phase, Request
+from nodes.link import Close, Code, Create, Egp, EndFigures, Err, Kind, Phase, Request, estimation, messages
 from nodes.link.egp import FRAMES
 
 NAMES = ("alice", "bob")
@@ -424,6 +426,29 @@ def test_all_the_races_have_been_seen() -> None:
     assert phases | races | {"a frame for an earlier life", "a kept pair had to be given back"} <= seen.keys()
     assert {"done", "UNSUPP", "REJECTED", "OTHER", "EXPIRE", "TIMEOUT", "NORES", "expired after the end"} <= ends.keys()
     assert ends["done"] > 100
+
+
+def test_the_examples_of_the_modules_are_right() -> None:
+    assert [doctest.testmod(module).failed for module in (estimation, messages)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("min_fidelity", "left_ns", "queued", "code"),
+    [
+        (0.95, math.inf, False, None),
+        (0.951, math.inf, False, Code.UNSUPP),
+        (0.0, 110, False, None),  # light to the station, and two pairs at a time
+        (0.0, 109, False, Code.UNSUPP),
+        (0.0, 109, True, Code.NOTIME),
+    ],
+)
+def test_a_request_is_judged_by_fidelity_and_time(
+    *, min_fidelity: float, left_ns: float, queued: bool, code: Code | None
+) -> None:
+    figures = LinkFigures(0.1, 20, ((4 * BEST - 1) / 3,) * 3, (10, 10))
+    create = Create("bob", number=9, min_fidelity=min_fidelity)
+    verdict = estimation.judge(create, figures, left_ns, END, END, queued=queued)
+    assert (None if verdict is None else verdict[0]) is code
 
 
 @pytest.mark.parametrize("pairs", [1, 2])

@@ -108,6 +108,9 @@ class Qubit:
 class QuantumMemory:
     """Positions in banks. `reserve` sets positions aside for an owner, `take` puts one into use, `free` ends the use.
 
+    What nobody has reserved can be borrowed. Who reserves counts borrowed positions as available, and gets them when
+    they come back: a borrower gives back, unless it could `keep` the position because nobody has a claim to it.
+
     >>> from emulator.quantum import Engine
     >>> memory = QuantumMemory(Engine(), "alice", {"west": Bank(2)})
     >>> memory.reserve("west", ("c1", "bob"), 2), memory.reserve("west", ("c2", "bob"), 1)
@@ -130,6 +133,7 @@ class QuantumMemory:
         self._taken: dict[tuple[str, Owner], int] = {}
         self._generation: dict[int, int] = {}
         self._qubits: dict[QubitId, Qubit] = {}
+        self._borrowed: dict[QubitId, bool] = {}  # and whether they are kept
         first = 0
         for name, bank in self._banks.items():
             positions = range(first, first + bank.positions)
@@ -152,10 +156,16 @@ class QuantumMemory:
         return self._banks[bank].positions
 
     def available(self, bank: str) -> int:
-        """Return how many positions of a bank nobody has reserved; of a bank that there is not, none."""
+        """Return how many positions of a bank nobody has reserved or keeps; of a bank that there is not, none."""
         if bank not in self._banks:
             return 0
-        return self._banks[bank].positions - sum(n for (b, _), n in self._reserved.items() if b == bank)
+        kept = sum(kept and self._qubits[qubit].bank == bank for qubit, kept in self._borrowed.items())
+        return self._banks[bank].positions - kept - sum(n for (b, _), n in self._reserved.items() if b == bank)
+
+    def surplus(self, bank: str) -> int:
+        """Return how many free positions of a bank can be borrowed; below 0: how many have to come back."""
+        claims = sum(n - self._taken.get(key, 0) for key, n in self._reserved.items() if key[0] == bank)
+        return len(self._free[bank]) - claims
 
     def reserve(self, bank: str, owner: Owner, positions: int) -> bool:
         """Set positions aside for an owner; return False if there are not as many."""
@@ -173,7 +183,7 @@ class QuantumMemory:
 
     def unreserve(self, bank: str, owner: Owner, positions: int) -> None:
         """Give back some of an owner's reserved positions, which must not be in use."""
-        if positions > self.spare(bank, owner):
+        if positions > self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0):
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
 
@@ -207,17 +217,42 @@ class QuantumMemory:
         return self._taken.get((bank, owner), 0)
 
     def spare(self, bank: str, owner: Owner) -> int:
-        """Return how many of an owner's reserved positions are not in use."""
-        return self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0)
+        """Return how many of an owner's reserved positions are not in use, and free now."""
+        idle = self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0)
+        return min(idle, len(self._free[bank])) if idle else 0
 
     def take(self, bank: str, owner: Owner) -> Qubit:
         """Put one of an owner's reserved positions into use; raises MemoryFullError if there is none."""
-        if self.spare(bank, owner) < 1:
+        key = (bank, owner)
+        taken = self._taken.get(key, 0)
+        if taken >= self._reserved.get(key, 0) or not self._free[bank]:
             raise MemoryFullError(f"{self._node}: {owner} has no spare position in bank {bank!r}")
+        self._taken[key] = taken + 1
+        return self._use(bank, owner)
+
+    def borrow(self, bank: str, owner: Owner) -> Qubit | None:
+        """Put a position into use to which nobody has a claim; None: there is none."""
+        if self.surplus(bank) < 1:
+            return None
+        qubit = self._use(bank, owner)
+        self._borrowed[qubit.id] = False
+        return qubit
+
+    def borrowed(self, qubit: Qubit) -> bool:
+        """Return whether a position is in use that was borrowed."""
+        return qubit.id in self._borrowed
+
+    def keep(self, qubit: Qubit) -> bool:
+        """Keep a borrowed position until it is freed; False: it has been reserved, and has to be given back."""
+        if self.available(qubit.bank) < 1:
+            return False
+        self._borrowed[qubit.id] = True
+        return True
+
+    def _use(self, bank: str, owner: Owner) -> Qubit:
         position = self._free[bank].pop()
         self._generation[position] += 1
         qubit = Qubit((self._node, position, self._generation[position]), bank, owner)
-        self._taken[bank, owner] = self._taken.get((bank, owner), 0) + 1
         self._qubits[qubit.id] = qubit
         self._device.open(qubit.id, self._banks[bank].noise)
         return qubit
@@ -230,7 +265,8 @@ class QuantumMemory:
         """End the use of a position; a qubit still in it is lost."""
         del self._qubits[qubit.id]
         self._device.close(qubit.id)
-        self._taken[qubit.bank, qubit.owner] -= 1
+        if not self._borrowed or self._borrowed.pop(qubit.id, None) is None:
+            self._taken[qubit.bank, qubit.owner] -= 1
         self._free[qubit.bank].append(qubit.id[1])
 
     def lose(self) -> None:

@@ -154,23 +154,28 @@ class Port:
         self, owner: Owner, memory: QuantumMemory, send: Send, *, min_fidelity: float = 0.0, share: float = 0.0
     ) -> None:
         """Offer every spare position reserved for an owner to the station; the owner's first part is the label."""
-        label = owner[0]
         for _ in range(memory.spare(self.bank, owner)):
-            qubit = memory.take(self.bank, owner)
-            session, self._next = self._next, self._next + 1
-            self.sessions[session] = Session(label, qubit)
-            _, position, generation = qubit.id
-            send(
-                self.station,
-                Start(label, session, position, generation, self.patience_ns, min_fidelity, share),
-            )
+            self.offer(memory.take(self.bank, owner), send, min_fidelity=min_fidelity, share=share)
+
+    def offer(self, qubit: Qubit, send: Send, *, min_fidelity: float = 0.0, share: float = 0.0) -> None:
+        """Offer a position to the station; the first part of its owner is the label."""
+        label = qubit.owner[0]
+        session, self._next = self._next, self._next + 1
+        self.sessions[session] = Session(label, qubit)
+        _, position, generation = qubit.id
+        send(self.station, Start(label, session, position, generation, self.patience_ns, min_fidelity, share))
 
     def withdraw(self, label: str, send: Send) -> None:
         """Stop all sessions of a label; each ends when the station has answered."""
         for number, session in self.sessions.items():
-            if session.label == label and not session.stopping:
-                session.stopping = True
-                send(self.station, Stop(number))
+            if session.label == label:
+                self.stop(number, session, send)
+
+    def stop(self, number: int, session: Session, send: Send) -> None:
+        """Stop a session, unless that has been done; it ends when the station has answered."""
+        if not session.stopping:
+            session.stopping = True
+            send(self.station, Stop(number))
 
     def withdraw_all(self, send: Send) -> None:
         """Stop every session, even again: the station has begun a new life, in which it knows none of them."""

@@ -1,12 +1,13 @@
 """The nodes of the network, their control stack, and the programs that run on them."""
 
 from .bases import AXES
-from .blocking import BlockingCircuit, BlockingNode, BlockingSocket, blocking
+from .blocking import BlockingCircuit, BlockingLink, BlockingNode, BlockingSocket, blocking
 from .circuit import Circuit
 from .circuits import SwapNote, Terms
 from .control import Contract, Promise
 from .delivery import CircuitClosedError, CircuitRefusedError, EarlyPair, Pair, PairExpiredError
 from .end import Demand, EndNode
+from .link import LinkError, LinkRequest, OkKeep, OkMeasure
 from .node import QuantumNode
 from .photonic import PhotonicClient
 from .photons import Click, LightRefusedError, Prepared, Receiver, Reception, SentTrain
@@ -18,6 +19,7 @@ from .repeater import Hub, Repeater
 __all__ = [
     "AXES",
     "BlockingCircuit",
+    "BlockingLink",
     "BlockingNode",
     "BlockingSocket",
     "Circuit",
@@ -31,7 +33,11 @@ __all__ = [
     "EndNode",
     "Hub",
     "LightRefusedError",
+    "LinkError",
+    "LinkRequest",
     "NodePhysics",
+    "OkKeep",
+    "OkMeasure",
     "Pair",
     "PairExpiredError",
     "PhotonicClient",

@@ -22,6 +22,7 @@ import trio
 from emulator import Gate, Qubit, RandomStream, Vector
 
 from .delivery import EarlyPair, Pair
+from .link import LinkRequest, OkKeep, OkMeasure
 from .photons import Click, Receiver, Reception, SentTrain
 from .programs import CircuitEnd, PairQueue, Program, ProgramNode, Socket
 
@@ -101,6 +102,18 @@ class BlockingNode:
         with self.entered(self._node.photons(sender, **options)) as receiver:
             yield BlockingReceiver(self, receiver)
 
+    @contextmanager
+    def link(self, to: str, **wishes: Any) -> Iterator[BlockingLink]:
+        """Request pairs with a neighbour for the length of the block; see `ProgramNode.link`."""
+        with self.entered(self._node.link(to, **wishes)) as request:
+            yield BlockingLink(self, request)
+
+    @contextmanager
+    def listen(self, peer: str, purpose: str = "") -> Iterator[BlockingLink]:
+        """Accept a neighbour's link requests for the length of the block; see `ProgramNode.listen`."""
+        with self.entered(self._node.listen(peer, purpose)) as request:
+            yield BlockingLink(self, request)
+
     def socket(self, peer: str, service: str = "") -> BlockingSocket:
         """Return a socket to the program of another end node."""
         return BlockingSocket(self, self._node.socket(peer, service))
@@ -113,7 +126,7 @@ class BlockingNode:
         """Apply a gate to one or two qubits of this program."""
         self.wait_for(self._node.apply, gate, *qubits)
 
-    def correct(self, pair: Pair) -> None:
+    def correct(self, pair: Pair | OkKeep) -> None:
         """Turn a pair into Phi+; one of its two ends does this."""
         self.wait_for(self._node.correct, pair)
 
@@ -218,6 +231,18 @@ class BlockingReceiver:
     def train(self) -> Reception:
         """Wait for the end of the next train of pulses, and return all its clicks."""
         return self._node.wait_for(self._receiver.train)
+
+
+class BlockingLink:
+    """A blocking program's end of link requests."""
+
+    def __init__(self, node: BlockingNode, request: LinkRequest) -> None:
+        self._node = node
+        self._request = request
+
+    def pair(self) -> OkKeep | OkMeasure:
+        """Wait for the next pair; see `LinkRequest.pair`."""
+        return self._node.wait_for(self._request.pair)
 
 
 class BlockingSocket:

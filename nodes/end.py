@@ -507,10 +507,8 @@ class EndNode(QuantumNode):
         assert qubit is not None
         self._count_storage(half, self.settle(half))
         basis = basis or 1 + random.below(3)
-        u = (random.uniform(), random.uniform())
-        outcome = self._device.measure(qubit.id, self.now_ns, u=u, direction=AXES[basis], readout=self.physics.readout)
+        outcome = self.read_out(qubit, self.now_ns, AXES[basis], random)
         half.qubit = None
-        self.memory.free(qubit)
         if outcome is not None:
             self._outcomes[half.pair] = basis, outcome
         return basis
@@ -634,10 +632,12 @@ class EndNode(QuantumNode):
         return self.stored(half), (undisturbed * x, undisturbed * y, e, s)
 
     def give_back(self, qubit: Qubit) -> None:
-        """Free the qubit of a pair; its memory position serves the circuit again."""
+        """Free the qubit of a pair; its memory position serves the circuit, or the link, again."""
         self.memory.free(qubit)
         circuit = self._circuits.get(qubit.owner[0])
-        if circuit is not None:
+        if circuit is None:
+            self.link_layer.refill(qubit.bank)
+        else:
             self.refill(circuit)
             self._finish_release(circuit)
 

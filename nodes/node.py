@@ -45,6 +45,7 @@ from .circuits import (
 from .control.forecast import NodeFigures
 from .control.messages import Describe, NodeReport, PortReport, Promise
 from .datagram import Datagram
+from .link import LinkLayer
 from .physics import NodePhysics
 from .ports import PortNode
 
@@ -72,6 +73,7 @@ class QuantumNode(PortNode):
     ) -> None:
         super().__init__(name, device, banks, ports, physics)
         self._circuits: dict[str, Circuit] = {}
+        self.link_layer = LinkLayer(self, self._refill_all, stores=self.stores)
         self._swap_contrasts = self.physics.bsm.contrasts
         self.strays = 0  # words for circuits that are gone
         self.swaps = 0
@@ -97,6 +99,7 @@ class QuantumNode(PortNode):
             Distilled: self.on_distil,
             Datagram: self.on_datagram,
             Describe: self.on_describe,
+            **self.link_layer.handlers(),
         }
 
     def begin(self) -> None:
@@ -104,20 +107,22 @@ class QuantumNode(PortNode):
         self._circuits = {}
 
     def neighbour_began(self, name: str) -> None:
-        """Give up the circuits through a neighbour, or a heralding station, that has lost its memory of them."""
+        """Give up what a neighbour, or a heralding station, does not know of any more: circuits and link requests."""
         super().neighbour_began(name)
+        self.link_layer.neighbour_began(name)
         for circuit in list(self._circuits.values()):
             if name in circuit.peers or any(port is not None and port.station == name for port in circuit.ports):
                 self.abandon(circuit, name)
 
     def lose(self) -> None:
-        """Lose all qubits, sessions and circuits."""
+        """Lose all qubits, sessions, circuits and link requests."""
         super().lose()
+        self.link_layer.lose()
         self._circuits = {}
 
     def held(self) -> Mapping[str, int]:
         """Return what is in use."""
-        return {**super().held(), "circuits": len(self._circuits)}
+        return {**super().held(), **self.link_layer.held(), "circuits": len(self._circuits)}
 
     # -- the controller --------------------------------------------------------------------------------------------
 
@@ -159,12 +164,14 @@ class QuantumNode(PortNode):
     # -- links -----------------------------------------------------------------------------------------------------
 
     def heralded(self, label: str, port: Port, half: Half) -> None:
-        """Take a pair for a circuit, or what is left of it if the circuit is gone."""
+        """Take a pair for a circuit or for a link request, or what is left of it if that is gone."""
         circuit = self._circuits.get(label)
-        if circuit is None or circuit.role is None or circuit.broken:
+        if circuit is None:
+            self.link_layer.heralded(label, port, half)
+            return
+        if circuit.role is None or circuit.broken:
             self.forget(half)
-            if circuit is not None:
-                self._finish_release(circuit)
+            self._finish_release(circuit)
             return
         self.take_half(circuit, port, half)
         self._finish_release(circuit)
@@ -182,7 +189,9 @@ class QuantumNode(PortNode):
     def session_ended(self, label: str) -> None:
         """Offer the memory again, or go on with the tear-down that has stopped the session."""
         circuit = self._circuits.get(label)
-        if circuit is not None:
+        if circuit is None:
+            self.link_layer.session_ended(label)
+        else:
             self.refill(circuit)
             self._finish_release(circuit)
 
@@ -227,6 +236,7 @@ class QuantumNode(PortNode):
         for port, peer in zip(circuit.ports, circuit.peers, strict=True):
             if port is not None and peer is not None:
                 self.memory.reserve(port.bank, (circuit.name, peer), circuit.terms.lanes)
+                self.link_layer.make_room(port.bank)
 
     def on_confirm(self, message: Confirm, envelope: Envelope) -> None:
         """All have reserved: start when they all do."""
@@ -284,6 +294,7 @@ class QuantumNode(PortNode):
         for port, peer in zip(circuit.ports, circuit.peers, strict=True):
             if port is not None and peer is not None:
                 self.memory.release(port.bank, (circuit.name, peer))
+                self.link_layer.refill(port.bank)
 
     # -- a circuit's life ------------------------------------------------------------------------------------------
 
@@ -317,6 +328,10 @@ class QuantumNode(PortNode):
         for port, owner, share in circuit.links:
             if self.memory.spare(port.bank, owner):
                 port.fill(owner, self.memory, self.send, min_fidelity=circuit.terms.min_fidelity, share=share)
+
+    def _refill_all(self) -> None:
+        for circuit in self._circuits.values():
+            self.refill(circuit)
 
     def share(self, circuit: Circuit, side: int) -> float:
         """Return the share of the heralding station's time that a circuit has been given, on one side of this node."""

@@ -29,17 +29,10 @@ class PhotonicClient(EndNode):
         qubit, half.qubit = half.qubit, None
         assert qubit is not None
         random = self.random("measure")
-        consumer = self._consumers.get(circuit.name)
+        consumer = self._consumers.get(circuit.demand)
         bases = UNIFORM if consumer is None else consumer.bases
         basis = choose_basis(bases, random.uniform())
-        outcome = self._device.measure(
-            qubit.id,
-            half.emitted_ns,
-            u=(random.uniform(), random.uniform()),
-            direction=AXES[basis],
-            readout=self.physics.readout,
-        )
-        self.memory.free(qubit)
+        outcome = self.read_out(qubit, half.emitted_ns, AXES[basis], random)
         if outcome is not None:
             self._outcomes[half.pair] = (basis, outcome)
         super().take_half(circuit, port, half)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -22,6 +23,8 @@ from emulator import (
     Port,
     QuantumDevice,
     QuantumMemory,
+    Qubit,
+    RandomStream,
     Session,
     Stopped,
     StorageLaw,
@@ -30,6 +33,9 @@ from emulator import (
 )
 
 from .physics import NodePhysics
+
+# A unit Bloch vector.
+Direction: TypeAlias = tuple[float, float, float]
 
 
 class PortNode(Actor, ABC):
@@ -176,6 +182,13 @@ class PortNode(Actor, ABC):
             retrieval_efficiency=physics.retrieval_efficiency,
             retrieval_decay_s=physics.retrieval_decay_s,
         )
+
+    def read_out(self, qubit: Qubit, time_ns: int, direction: Direction, random: RandomStream) -> int | None:
+        """Measure a qubit along a Bloch vector, as it is (or was) at a time, and free it; None: there was no answer."""
+        u = (random.uniform(), random.uniform())
+        outcome = self._device.measure(qubit.id, time_ns, u=u, direction=direction, readout=self.physics.readout)
+        self.memory.free(qubit)
+        return outcome
 
     def forget(self, half: Half) -> None:
         """Give up a half: it came to nothing."""

@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import trio
 
@@ -37,6 +37,7 @@ from .control.messages import Contract
 from .datagram import Datagram
 from .delivery import CircuitClosedError, CircuitRefusedError, EarlyPair, Pair
 from .end import Demand, EndNode
+from .link import Bases, Create, Kind, LinkRequest, OkKeep, Z
 from .photons import Receiver, SentTrain
 from .processing import Z_AXIS, ProcessingNode
 
@@ -378,6 +379,76 @@ class ProgramNode:
             self._node.light.unwatch(sender, receiver)
 
     # -- messages and qubits ---------------------------------------------------------------------------------------
+    @asynccontextmanager
+    async def link(  # noqa: PLR0913  (a request has many options, all by keyword)
+        self,
+        to: str,
+        *,
+        pairs: int = 1,
+        kind: Literal["keep", "measure", "remote"] = "keep",
+        fidelity: float = 0.0,
+        max_time_s: float = 0.0,
+        purpose: str = "",
+        priority: int = 0,
+        consecutive: bool = True,
+        basis: Bases = Z,
+        far_basis: Bases = Z,
+    ) -> AsyncIterator[LinkRequest]:
+        """Request pairs with a neighbour from the link layer, for the length of the block.
+
+        pairs: how many; kind: both ends keep their qubits, both measure at once, or this end measures and the other
+        keeps ("remote"); fidelity: the least of each pair when it is given; max_time_s: after which the request fails
+        (0: never); purpose: a program of the neighbour must listen for it; priority: 0 to 7, higher is served first;
+        consecutive: each pair as soon as it is there, otherwise all at once; basis, far_basis: of whoever measures,
+        such as X, XZ or CHSH of `nodes.link`.
+
+        Raises LinkError with its code if the request is refused; later failures come from `pair`. At the end of the
+        block the request ends, and qubits of its pairs that are still held are taken back; what `is_void` says of the
+        outcomes is final then.
+        """
+        create = Create(
+            to,
+            Kind(kind),
+            pairs,
+            fidelity,
+            round(max_time_s * 1e9),
+            purpose,
+            priority,
+            consecutive=consecutive,
+            local=basis,
+            far=far_basis,
+        )
+        request = LinkRequest(self._give_back, self._held, own=True)
+        self._node.link_layer.create(create, request)
+        async with self._using(request):
+            await request.admitted()
+            yield request
+
+    @asynccontextmanager
+    async def listen(self, peer: str, purpose: str = "") -> AsyncIterator[LinkRequest]:
+        """Accept a neighbour's link requests for a purpose for the length of the block, and get their pairs.
+
+        Raises LinkError: CREATE if there is no such neighbour, REJECTED if another program listens already.
+        """
+        request = LinkRequest(self._give_back, self._held, own=False)
+        self._node.link_layer.listen(peer, purpose, request)
+        async with self._using(request):
+            yield request
+
+    @asynccontextmanager
+    async def _using(self, request: LinkRequest) -> AsyncIterator[None]:
+        layer = self._node.link_layer
+        try:
+            yield
+        finally:
+            layer.abandon(request)
+            if left := request.abandon():
+                self._node.record("reclaimed", left)
+            with trio.CancelScope(
+                shield=True
+            ):  # what has been given is valid or void thereafter; it takes a round trip
+                while layer.unsettled(request):
+                    await request.change()
 
     def socket(self, peer: str, service: str = "") -> Socket:
         """Return a socket to the program of another end node. Raises CircuitRefusedError if there is no path."""
@@ -394,7 +465,7 @@ class ProgramNode:
         self._own(*qubits)
         await self._processor().apply(gate, *qubits)
 
-    async def correct(self, pair: Pair) -> None:
+    async def correct(self, pair: Pair | OkKeep) -> None:
         """Turn a pair into Phi+; one of its two ends does this."""
         qubit = self._qubit(pair)
         await self._processor().correct(qubit, pair.bell)
@@ -433,7 +504,11 @@ class ProgramNode:
             raise TypeError(f"{self.name} is no processing node: it has no qubits to work on")
         return self._node
 
-    def _qubit(self, pair: Pair) -> Qubit:
+    def _give_back(self, qubit: Qubit) -> None:
+        if self._node.memory.holds(qubit):  # else a crash has freed it
+            self._node.give_back(qubit)
+
+    def _qubit(self, pair: Pair | OkKeep) -> Qubit:
         if pair.qubit is None:
             raise TypeError(f"{self.name} has no qubit of this pair: a photonic client has measured it")
         self._own(pair.qubit)

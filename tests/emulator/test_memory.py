@@ -30,6 +30,7 @@ class MemoryMachine(RuleBasedStateMachine):
         self.memory = QuantumMemory(self.engine, "alice", BANKS)
         self.reserved: Counter[Any] = Counter()  # by bank and owner
         self.taken: list[Qubit] = []
+        self.borrowed: dict[Qubit, bool] = {}  # and whether they are kept
         self.names: set[Any] = set()
 
     @initialize()
@@ -40,7 +41,17 @@ class MemoryMachine(RuleBasedStateMachine):
         return sum((q.bank, q.owner) == (bank, owner) for q in self.taken)
 
     def left(self, bank: str) -> int:
-        return BANKS[bank].positions - sum(n for (b, _), n in self.reserved.items() if b == bank)
+        kept = sum(kept and q.bank == bank for q, kept in self.borrowed.items())
+        return BANKS[bank].positions - kept - sum(n for (b, _), n in self.reserved.items() if b == bank)
+
+    def free_positions(self, bank: str) -> int:
+        return BANKS[bank].positions - sum(q.bank == bank for q in [*self.taken, *self.borrowed])
+
+    def claims(self, bank: str) -> int:
+        return sum(n - self.used(b, owner) for (b, owner), n in self.reserved.items() if b == bank)
+
+    def spare(self, bank: str, owner: Any) -> int:
+        return min(self.reserved[bank, owner] - self.used(bank, owner), self.free_positions(bank))
 
     @rule(bank=st.sampled_from(list(BANKS)), owner=st.sampled_from(OWNERS), positions=st.integers(0, 4))
     def reserve(self, bank: str, owner: Any, positions: int) -> None:
@@ -71,7 +82,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(bank=st.sampled_from(list(BANKS)), owner=st.sampled_from(OWNERS))
     def take(self, bank: str, owner: Any) -> None:
-        if self.reserved[bank, owner] - self.used(bank, owner) < 1:
+        if self.spare(bank, owner) < 1:
             with pytest.raises(MemoryFullError, match=f"no spare position in bank '{bank}'"):
                 self.memory.take(bank, owner)
             return
@@ -92,6 +103,34 @@ class MemoryMachine(RuleBasedStateMachine):
         with pytest.raises(LookupError):
             self.memory.free(qubit)
 
+    @rule(bank=st.sampled_from(list(BANKS)))
+    def borrow(self, bank: str) -> None:
+        possible = self.free_positions(bank) > self.claims(bank)
+        qubit = self.memory.borrow(bank, ("link", "bob"))
+        assert (qubit is not None) == possible
+        if qubit is not None:
+            assert qubit.id not in self.names
+            self.names.add(qubit.id)
+            self.borrowed[qubit] = False
+            self.engine.new_qubit(qubit.id, 0)
+
+    @precondition(lambda self: not all(self.borrowed.values()))
+    @rule(data=st.data())
+    def keep(self, data: Any) -> None:
+        qubit = data.draw(st.sampled_from([q for q, kept in self.borrowed.items() if not kept]))
+        possible = self.left(qubit.bank) > 0
+        assert self.memory.keep(qubit) == possible
+        self.borrowed[qubit] = possible
+
+    @precondition(lambda self: self.borrowed)
+    @rule(data=st.data())
+    def free_borrowed(self, data: Any) -> None:
+        qubit = data.draw(st.sampled_from(list(self.borrowed)))
+        assert self.memory.borrowed(qubit)
+        self.memory.free(qubit)
+        del self.borrowed[qubit]
+        assert not self.memory.borrowed(qubit)
+
     @rule(seldom=st.integers(0, 9))
     def lose(self, seldom: int) -> None:
         if seldom:
@@ -99,19 +138,21 @@ class MemoryMachine(RuleBasedStateMachine):
         self.memory.lose()
         self.reserved.clear()
         self.taken.clear()
+        self.borrowed.clear()
 
     @invariant()
     def the_books_agree(self) -> None:
         memory = self.memory
-        assert memory.in_use == len(self.taken) == len(self.engine)
+        assert memory.in_use == len(self.taken) + len(self.borrowed) == len(self.engine)
         assert memory.reserved == sum(self.reserved.values())
-        positions = [qubit.id[1] for qubit in self.taken]
+        positions = [qubit.id[1] for qubit in [*self.taken, *self.borrowed]]
         assert len(set(positions)) == len(positions)
         for bank in BANKS:
-            assert memory.available(bank) == self.left(bank)
+            assert memory.available(bank) == self.left(bank) >= 0
+            assert memory.surplus(bank) == self.free_positions(bank) - self.claims(bank)
             for owner in OWNERS:
                 assert memory.taken(bank, owner) == self.used(bank, owner)
-                assert memory.spare(bank, owner) == self.reserved[bank, owner] - self.used(bank, owner)
+                assert memory.spare(bank, owner) == self.spare(bank, owner)
 
 
 MemoryMachine.TestCase.settings = settings(

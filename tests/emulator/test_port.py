@@ -57,6 +57,26 @@ def test_a_position_that_was_freed_is_offered_again_in_a_session_of_another_numb
     assert node.sent[-1] == ("station", Start("c1", 2, 0, 2, 0, 0.0, 0.0))
 
 
+def test_reserved_positions_that_somebody_has_borrowed_are_offered_when_they_come_back() -> None:
+    node = Node(3)
+    borrowed = [node.memory.borrow("west", ("link", "bob")) for _ in range(3)]
+    assert node.memory.borrow("west", ("link", "bob")) is None
+    for qubit in borrowed[:2]:
+        assert qubit is not None
+        node.port.offer(qubit, node.send, min_fidelity=0.9)
+    assert node.sent[-1] == ("station", Start("link", 2, 1, 1, 0, 0.9, 0.0))
+    node.fill("c1", 2)
+    assert active(node, "c1") == 0
+    session = node.port.ended(1, 5)
+    assert session is not None
+    node.memory.free(session.qubit)
+    node.fill("c1")
+    assert active(node, "c1") == 1
+    node.port.stop(2, node.port.sessions[2], node.send)
+    node.port.stop(2, node.port.sessions[2], node.send)
+    assert [message for _, message in node.sent].count(Stop(2)) == 1
+
+
 def test_a_label_is_withdrawn_once_and_the_other_goes_on() -> None:
     node = Node()
     node.fill("c1", 2)

@@ -250,7 +250,7 @@ def test_a_request_whose_path_does_not_lead_from_its_sender_to_here_is_refused(
     world = worlds.read(worlds.line("alice", "r", "bob", memories=2) | {"route": []})
     actors = world.network.actors
     seen: list[tuple[int, str, str]] = []
-    world.network.timeline.at(MS, actors["alice"].send, "r", Reserve("odd", path, Terms(), 0, StorageLaw()))
+    world.network.timeline.at(MS, actors["alice"].send, "r", Reserve("odd", path, Terms(), (), 0, StorageLaw()))
     world.network.watch(2 * MS, lambda: seen.append((actors["r"].memory.reserved, *refusals_sent(world)[-1])))
     outcome = world.network.run(for_ns=2 * MS)
     assert set(seen) == {(0, "r", "alice")}

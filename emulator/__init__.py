@@ -5,8 +5,10 @@ Start with `Network`: it wires actors and runs them in emulated time.
 
 from .actor import MS, US, Actor, Handler, S, UnknownActorError
 from .channel import Channel, ChannelFault
+from .comparison import Comparison, ComparisonOverError, Difference
 from .envelope import Envelope
 from .figures import Enquire, Figures, LinkFigures
+from .inputs import Input, Inputs
 from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, Owner, QuantumDevice, QuantumMemory, Qubit
 from .messages import Message, MessageError, PairId, decode, encode, message_types
@@ -41,6 +43,8 @@ from .quantum import (
     parity,
 )
 from .randomness import RandomStream
+from .recorder import Recorder
+from .recording import Recording, RecordingError
 from .records import History, Record
 from .time import Timeline
 
@@ -57,7 +61,10 @@ __all__ = [
     "BellState",
     "Channel",
     "ChannelFault",
+    "Comparison",
+    "ComparisonOverError",
     "Contrasts",
+    "Difference",
     "Engine",
     "Enquire",
     "Envelope",
@@ -67,6 +74,8 @@ __all__ = [
     "Handler",
     "Herald",
     "History",
+    "Input",
+    "Inputs",
     "LinkFigures",
     "Mailbox",
     "MemoryFullError",
@@ -88,6 +97,9 @@ __all__ = [
     "RandomStream",
     "Readout",
     "Record",
+    "Recorder",
+    "Recording",
+    "RecordingError",
     "S",
     "Session",
     "Snapshot",

@@ -68,7 +68,7 @@ class History:
     def stream(self, sink: Sink, *, every_bytes: int = _FLUSH_BYTES) -> None:
         """Call `sink(data)` for each piece of the history: encoded records in the canonical order, always whole ones.
 
-        A piece comes when there is a little more than `every_bytes` of it, and at each `flush`. The sink must not raise.
+        A piece comes when there are a little more than `every_bytes`, and at each `flush`. The sink must not raise.
         """
         self._sinks.append(sink)
         self._flush_bytes = min(self._flush_bytes, every_bytes)

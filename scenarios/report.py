@@ -26,6 +26,7 @@ class Run:
     world: World
     outcome: Outcome
     wall_s: float
+    record_error: OSError | None = None  # why the record of the run ends before the run
 
     @property
     def violations(self) -> list[str]:
@@ -34,6 +35,8 @@ class Run:
         found = list(self.world.monitor.violations)
         if unmatched and not self.outcome.interrupted:
             found.append(f"{unmatched} pairs were delivered at one end only")
+        if self.record_error is not None:
+            found.append(f"the record of this run is not whole: {self.record_error.strerror}")
         failures = self.world.programs.failures
         return found + [f"a program on {node} failed: {type(error).__name__}: {error}" for node, error in failures]
 

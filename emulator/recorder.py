@@ -1,15 +1,13 @@
-"""Writing the history of a running network to a file, beside the emulation.
+"""Writing the history of a running network to a file.
 
-A thread compresses and writes, so that a slow disk is no lag: all that the emulation does is to hand over the bytes
-that it has hashed. The thread also asks for what has come together every half second of wall time, whatever emulated
-time does. If the disk cannot keep up, the emulation waits, late but not wrong; memory is bounded.
+Each piece of history is compressed and written at once, by the emulation itself: 64 KiB take a third of a millisecond,
+and to hand them to a thread costs more than that. A thread only asks every half second of wall time, whatever emulated
+time does, that what has come together be written.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +19,6 @@ from . import recording
 from .network import Network
 
 _EVERY_S: Final = 0.5  # wall time
-_MOST: Final = 64  # pieces that wait to be written, of some 64 KiB each
 
 
 class Recorder:
@@ -37,12 +34,16 @@ class Recorder:
 
     def __init__(self, path: str | Path, header: Mapping[str, Any], network: Network) -> None:
         self.error: OSError | None = None
-        self._file: BinaryIO = Path(path).open("xb", buffering=0)  # noqa: SIM115  (closed at the end of the block)
         self._network = network
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(_MOST)
-        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask_again_and_again, name="recorder", daemon=True)
+        # Not buffered: what was written survives this process.
+        self._file: BinaryIO = Path(path).open("xb", buffering=0)  # noqa: SIM115  (closed at the end of the block)
         self._write(recording.start(header))
-        network.history.stream(self._pieces.put)
+        if self.error is not None:
+            self._file.close()
+            raise self.error
+        network.history.stream(self._take)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -51,41 +52,21 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread.is_alive():  # the run was cut off, maybe amid an instant: what came before is a good record
+        self._over.set()
+        self._thread.join()
+        if not self._file.closed:  # the run was cut off, maybe amid an instant: what came before is a good record
             self._network.history.flush()
-            self._end()
-        self._file.close()
+            self._file.close()
 
     def finish(self, ending: Mapping[str, Any]) -> None:
         """Write the rest of the history, and how the run ended: plain values, and `history_sha256` is added."""
-        self._network.history.close()
-        self._end()
-        self._write(recording.end({"history_sha256": self._network.history.sha256()} | dict(ending)))
+        history = self._network.history
+        history.close()
+        self._write(recording.end({"history_sha256": history.sha256()} | dict(ending)))
+        self._file.close()
 
-    def _end(self) -> None:
-        self._pieces.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        due_s = time.monotonic() + _EVERY_S
-        while True:
-            try:
-                piece = self._pieces.get(timeout=max(0.0, due_s - time.monotonic()))
-            except queue.Empty:
-                due_s = time.monotonic() + _EVERY_S
-                self._ask()
-                continue
-            if piece is None:
-                return
-            self._write(recording.block(piece))
-
-    def _ask(self) -> None:
-        """Let the emulation hand over what it has, as soon as it is at rest or after a burst of events."""
-        if (token := self._network.token) is not None:
-            try:
-                token.run_sync_soon(self._network.history.flush, idempotent=True)
-            except trio.RunFinishedError:
-                return
+    def _take(self, piece: bytes) -> None:
+        self._write(recording.block(piece))
 
     def _write(self, data: bytes) -> None:
         try:
@@ -93,3 +74,11 @@ class Recorder:
                 data = data[self._file.write(data) :]
         except OSError as error:
             self.error = error
+
+    def _ask_again_and_again(self) -> None:
+        while not self._over.wait(_EVERY_S):
+            if (token := self._network.token) is not None:
+                try:
+                    token.run_sync_soon(self._network.history.flush, idempotent=True)
+                except trio.RunFinishedError:
+                    return

@@ -123,12 +123,15 @@ def records_in(data: bytes) -> Iterator[Record]:
     """Yield the records of a piece of history. Raises RecordingError."""
     unpacker = msgpack.Unpacker(use_list=False, strict_map_key=False, max_buffer_size=_MAX_BYTES)
     unpacker.feed(data)
+    at = 0
     try:
         for item in unpacker:
-            time_ns, actor, kind, fields = item
-            yield Record(time_ns, actor, kind, fields)
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+            at = unpacker.tell()
+            yield msgspec.convert(item, Record)
+    except (ValueError, msgpack.UnpackException, msgspec.MsgspecError) as error:
         raise RecordingError(f"it has something that is no record: {error}") from error
+    if at != len(data):
+        raise RecordingError("it has a part of a record only")
 
 
 def _frame(kind: bytes, data: bytes) -> bytes:

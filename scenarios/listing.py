@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -14,7 +15,15 @@ from .replay import line, record_json
 from .spec import open_recording
 
 
-def listed(path: str, *, actor: str, kind: str, from_s: float, to_s: float, as_json: bool = False) -> Iterator[str]:
+def listed(
+    path: str,
+    *,
+    actor: str = "*",
+    kind: str = "*",
+    from_s: float = 0.0,
+    to_s: float = math.inf,
+    as_json: bool = False,
+) -> Iterator[str]:
     """Yield the records whose actor and kind fit the patterns, and whose time is in the range. Raises InputError."""
     recording, _ = open_recording(path)
     try:

@@ -232,6 +232,13 @@ def test_what_is_damaged_or_no_record_of_a_scenario_is_refused_before_anything_r
     assert "an input in it cannot be replayed: no input is of kind 'bomb'" in refused(str(path))
 
 
+def test_a_record_that_cannot_be_made_is_bad_input(recorded: Path) -> None:
+    with pytest.raises(InputError, match="there is such a file already, and it is not overwritten"):
+        run_scenario("chain", for_s=0.01, record=recorded)
+    with pytest.raises(InputError, match=r"--record /nowhere/x\.rec: cannot be written: No such file or directory"):
+        run_scenario("chain", for_s=0.01, record="/nowhere/x.rec")
+
+
 def test_a_full_disk_shows_in_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def finish(self: Recorder, _: Any) -> None:
         self.error = OSError(28, "No space left on device")

@@ -86,7 +86,7 @@ def run(
     set_
         KEY=VALUE: a parameter of the scenario (links=8), or a key by its path (override.t2_s=0.1). Can be repeated.
     record
-        Record the run to this new file, for `qie replay` and `qie records`.
+        Record the run to this new file, for `qie replay FILE` and `qie records FILE`.
     json_
         Write the result as JSON to this file (- for standard output).
     """

@@ -53,7 +53,10 @@ def open_recording(path: str) -> tuple[Recording, Header]:
     except RecordingError as error:
         raise InputError([f"{path}: {error}"]) from None
     except msgspec.ValidationError as error:
-        raise InputError([f"{path}: its header is not that of a recorded scenario: {error}"]) from None
+        told, software = f"its header is not that of a recorded scenario: {error}", recording.header.get("software")
+        if software not in (None, version()):  # which is why
+            told += f"; it was recorded by version {software}, and this is version {version()}"
+        raise InputError([f"{path}: {told}"]) from None
 
 
 def unlike(header: Header) -> str:

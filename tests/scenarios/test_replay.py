@@ -203,6 +203,14 @@ def test_another_version_is_refused_unless_it_is_wanted(recorded: Path, tmp_path
     assert f"recorded by version 0.0.9, and this is version {version()}" in line
     assert as_json(replay(path, any_version=True))["identical"]
 
+    def later(header: dict[str, Any]) -> None:
+        header["software"] = "9.9"
+        header["run"]["weather"] = "fine"
+
+    line = refused(changed(recorded, tmp_path / "new.rec", later), any_version=True)
+    assert "unknown field `weather`" in line
+    assert f"recorded by version 9.9, and this is version {version()}" in line
+
 
 def test_a_difference_names_what_else_has_changed(recorded: Path, tmp_path: Path) -> None:
     def change(header: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ Start with `Network`: it wires actors and runs them in emulated time.
 
 from .actor import MS, US, Actor, Handler, S, UnknownActorError
 from .channel import Channel, ChannelFault
+from .comparison import Comparison, ComparisonOverError, Difference
 from .envelope import Envelope
 from .figures import Enquire, Figures, LinkFigures
+from .inputs import Input, Inputs
 from .light import Light
 from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, Owner, QuantumDevice, QuantumMemory, Qubit
@@ -50,6 +52,8 @@ from .quantum import (
     parity,
 )
 from .randomness import RandomStream
+from .recorder import Recorder
+from .recording import Recording, RecordingError
 from .records import History, Record
 from .storage import (
     FRESH,
@@ -83,8 +87,11 @@ __all__ = [
     "Bias",
     "Channel",
     "ChannelFault",
+    "Comparison",
+    "ComparisonOverError",
     "Contrasts",
     "Detector",
+    "Difference",
     "Disturbed",
     "Engine",
     "Enquire",
@@ -95,6 +102,8 @@ __all__ = [
     "Handler",
     "Herald",
     "History",
+    "Input",
+    "Inputs",
     "Light",
     "LinkFigures",
     "Loaded",
@@ -119,6 +128,9 @@ __all__ = [
     "RandomStream",
     "Readout",
     "Record",
+    "Recorder",
+    "Recording",
+    "RecordingError",
     "S",
     "Session",
     "Setting",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
 from .actor import MS, RANK_BITS, Actor, Cell, S, UnknownActorError
 from .channel import Channel
+from .inputs import OUTSIDE, Inputs
 from .quantum import Engine
 from .records import History
 from .time import LAST_RANK, Timeline
@@ -57,14 +58,20 @@ class Network:
         self._rate = rate
         self.history = History(keep=keep_history)
         self.engine = Engine()
+        self.inputs = Inputs(self.timeline, self.history)
+        self.inputs.register("crash", self.crash, check=self._known)
+        self.inputs.register("interrupt", self._interrupt)
+        self.token: trio.lowlevel.TrioToken | None = None  # of the run, for threads that want something of it
         self.ticks = 0  # calls of watchers: they are events of the timeline, but not of the world
         self._cells: dict[str, Cell] = {}
         self._restart_ns: dict[str, int] = {}
-        self._failure: ActorCrashError | None = None
+        self._failure: Exception | None = None
+        self._interrupted = False
         self._draining = False
         self._last_lives: set[str] = set()  # who was restarted while the run ends
         self._nursery: trio.Nursery
         self._main_scope = trio.CancelScope()
+        self._span_scope = trio.CancelScope()
 
     # -- building --------------------------------------------------------------------------------------------------
 
@@ -72,6 +79,8 @@ class Network:
         """Add an actor. If it crashes, it is restarted after a while, or (None) the run ends with ActorCrashError."""
         if actor.name in self._cells:
             raise ValueError(f"there is an actor named {actor.name!r} already")
+        if actor.name == OUTSIDE:
+            raise ValueError(f"no actor can be named {OUTSIDE!r}: that is who writes the records of inputs")
         cell = Cell(actor, self.timeline, self.history, self.seed, self._crashed)
         actor.attach(cell)
         self._cells[actor.name] = cell
@@ -128,7 +137,8 @@ class Network:
     def run(self, *, for_ns: int, drain_ns: int = 30 * S) -> Outcome:
         """Run for a span of emulated time, then let everything be given back (at most `drain_ns`), and account for it.
 
-        Ctrl-C ends the span early. Raises ActorCrashError if an actor crashed that is not to be restarted.
+        Ctrl-C ends the span early: it is an input of kind "interrupt". Raises ActorCrashError if an actor crashed that
+        is not to be restarted, and whatever error `stop` was given.
         """
         outcome: Outcome = self.timeline.run(self._main, for_ns, drain_ns)
         return outcome
@@ -144,41 +154,63 @@ class Network:
 
         self.timeline.at(self.timeline.now_ns + period_ns, tick, rank=LAST_RANK)
 
+    def input(self, kind: str, *fields: Any) -> int:
+        """Let something come in from outside now, such as `input("crash", "alice")`: see `Inputs.put`."""
+        return self.inputs.put(kind, *fields)
+
+    def stop(self, error: Exception) -> None:
+        """End the run at once: `run` raises the error. Nothing is given back. Only the first call counts."""
+        if self._failure is None:
+            self._failure = error
+            self._main_scope.cancel()
+
     def crash(self, name: str, error: Exception | None = None) -> None:
         """Crash an actor from outside, as a fault does."""
         self._cells[name].crash(error or InjectedCrash("crashed on purpose"))
 
     async def _main(self, for_ns: int, drain_ns: int) -> Outcome:
+        self.token = trio.lowlevel.current_trio_token()
         self._rank_all()
-        interrupted = False
+        self.inputs.begin()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for name in sorted(self._cells):
                 cell = self._cells[name]
                 self.timeline.at(0, self._begin, cell, rank=cell.rank << RANK_BITS | cell.rank)
             with self._main_scope:
-                try:
-                    # All begin at one instant, which takes a while and is not to count as lag.
-                    await self.timeline.sleep_until(1, rank=LAST_RANK)
-                    self.timeline.rate = self._rate
-                    await self.timeline.sleep_until(max(1, for_ns), rank=LAST_RANK)
-                except KeyboardInterrupt:
-                    interrupted = True
+                with self._span_scope:
+                    await self._span(for_ns)
                 emulated_ns = self.timeline.now_ns
                 self._begin_drain()
                 try:
                     await self._drain(emulated_ns + drain_ns)
                 except KeyboardInterrupt:
-                    if interrupted:  # a second time: no more patience
+                    if self._interrupted:  # a second time: no more patience
                         raise
-                    interrupted = True
+                    self._interrupted = True
                     await self._drain(emulated_ns + drain_ns)
             if self._failure is None:
                 leaks = self._leaks()
             nursery.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
-        return Outcome(emulated_ns, interrupted, leaks)
+        return Outcome(emulated_ns, self._interrupted, leaks)
+
+    async def _span(self, for_ns: int) -> None:
+        try:
+            # All begin at one instant, which takes a while and is not to count as lag.
+            await self.timeline.sleep_until(1, rank=LAST_RANK)
+            self.timeline.rate = self._rate
+            await self.timeline.sleep_until(max(1, for_ns), rank=LAST_RANK)
+        except KeyboardInterrupt:
+            self.timeline.resume()
+            self.timeline.forgive()  # if it is late: whoever interrupts means what has happened so far
+            self.input("interrupt")
+            await trio.sleep_forever()
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._span_scope.cancel()
 
     def _rank_all(self) -> None:
         for rank, name in enumerate(sorted(self._cells), start=1):
@@ -215,15 +247,15 @@ class Network:
             rank = cell.rank << RANK_BITS | cell.rank
             self.timeline.at(now_ns + max(1, self._restart_ns[name]), self._begin, cell, rank=rank)
             return
-        if self._failure is None:
-            self._failure = ActorCrashError(name, now_ns)
-            self._failure.__cause__ = error
-            self._main_scope.cancel()
+        failure = ActorCrashError(name, now_ns)
+        failure.__cause__ = error
+        self.stop(failure)
 
     def _begin_drain(self) -> None:
         # Nobody watches any more: the rest need not be paced, and pacing is no part of the history.
         self.timeline.rate = math.inf
         self._draining = True
+        self.inputs.close()
         for name in sorted(self._cells):
             self._close(self._cells[name])
 

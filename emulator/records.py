@@ -25,6 +25,7 @@ class Record(NamedTuple):
 
 
 Observer: TypeAlias = Callable[[Record], None]
+Sink: TypeAlias = Callable[[bytes], object]
 _FLUSH_BYTES = 1 << 16
 
 
@@ -41,7 +42,7 @@ class History:
     True
 
     Observers see records of the kinds they asked for at once, in the raw order; `keep` also holds on to all of them.
-    Reading the hash or the records at any time changes neither.
+    Sinks get the very bytes that are hashed, now and then. Reading the hash or the records at any time changes neither.
     """
 
     def __init__(self, *, keep: bool = False) -> None:
@@ -54,6 +55,8 @@ class History:
         self._encoder = msgspec.msgpack.Encoder()
         self._observers: dict[str, list[Observer]] = {}
         self._latest: deque[tuple[int, str, str, tuple[Any, ...]]] = deque(maxlen=0)
+        self._sinks: list[Sink] = []
+        self._flush_bytes = _FLUSH_BYTES
 
     @property
     def kept(self) -> list[Record] | None:
@@ -73,6 +76,14 @@ class History:
         """Call `observer(record)` for each record of a kind."""
         self._observers.setdefault(kind, []).append(observer)
 
+    def stream(self, sink: Sink, *, every_bytes: int = _FLUSH_BYTES) -> None:
+        """Call `sink(data)` for each piece of the history: encoded records in the canonical order, always whole ones.
+
+        A piece comes when there are a little more than `every_bytes`, and at each `flush`. The sink must not raise.
+        """
+        self._sinks.append(sink)
+        self._flush_bytes = min(self._flush_bytes, every_bytes)
+
     def add(self, time_ns: int, actor: str, kind: str, fields: tuple[Any, ...]) -> None:
         """Add a record. Raises ValueError if its time is before that of the last."""
         if time_ns != self._time_ns:
@@ -91,11 +102,25 @@ class History:
 
     def sha256(self) -> str:
         """Return the hash of all records so far, in hexadecimal."""
-        self._flush()
+        self.flush()
         digest = self._hash.copy()  # the present instant may not be over: more may come that belongs before these
         for record in self._sorted_instant():
             digest.update(self._encoder.encode(record))
         return digest.hexdigest()
+
+    def flush(self) -> None:
+        """Hand on what is known up to the present instant, which may not be over."""
+        if self._buffer:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._hash.update(data)
+            for sink in self._sinks:
+                sink(data)
+
+    def close(self) -> None:
+        """Hand on everything: nothing more is to come."""
+        self._close_instant()
+        self.flush()
 
     def _sorted_instant(self) -> list[Record]:
         return [
@@ -110,12 +135,8 @@ class History:
         if self._kept is not None:
             self._kept += [Record(*entry) for entry in self._instant]
         self._instant.clear()
-        if len(self._buffer) > _FLUSH_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._hash.update(self._buffer)
-        self._buffer.clear()
+        if len(self._buffer) > self._flush_bytes:
+            self.flush()
 
 
 _by_actor = itemgetter(1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from .load import InputError
+from .version import version
 
 if TYPE_CHECKING:
     from .report import Run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 app = App(
     name="qie",
     help="A live, exact emulator of the quantum internet.",
+    version=version,
     version_flags=["--version"],
 )
 
@@ -70,6 +72,7 @@ def run(
     for_: Annotated[float, Parameter(name="--for")] = 20.0,
     seed: int = 0,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    record: str | None = None,
     json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
 ) -> int:
     """Run a scenario: a built-in name (see `qie scenarios`) or a TOML file.
@@ -86,6 +89,8 @@ def run(
         Of all random numbers: the same seed gives the same history.
     set_
         KEY=VALUE: a parameter of the scenario (links=8), or a key by its path (override.t2_s=0.1). Can be repeated.
+    record
+        Record the run to this new file, for `qie replay FILE` and `qie records FILE`.
     json_
         Write the result as JSON to this file (- for standard output).
     """
@@ -96,7 +101,7 @@ def run(
     from .run import run_scenario  # noqa: PLC0415
 
     try:
-        done = run_scenario(scenario, for_s=span_s, rate=speed, seed=seed, settings=set_, show="auto")
+        done = run_scenario(scenario, for_s=span_s, rate=speed, seed=seed, settings=set_, show="auto", record=record)
     except ActorCrashError as error:
         cause = error.__cause__
         _fail([f"{error}: {type(cause).__name__}: {cause}"], 1)
@@ -108,6 +113,77 @@ def run(
     if done.outcome.interrupted:
         return 130
     return 0 if done.good else 1
+
+
+@app.command
+def replay(
+    file: str,
+    *,
+    rate: str = "max",
+    any_version: Annotated[bool, Parameter(name="--any-version", negative="")] = False,
+    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
+) -> int:
+    """Run a recorded run again, from its record alone, and compare bit by bit; exit code 1 at a difference.
+
+    Parameters
+    ----------
+    file
+        What `qie run --record` wrote.
+    rate
+        Emulated seconds per wall second, or max; it need not be that of the record.
+    any_version
+        Take a record of another version of the software too: does that version have the same history?
+    json_
+        Write the result as JSON to this file (- for standard output).
+    """
+    speed = _rate(rate)
+    from .replay import as_json, summary  # noqa: PLC0415  (keeps --help fast)
+    from .replay import replay as run_again  # noqa: PLC0415
+
+    done = run_again(file, rate=speed, show="auto", any_version=any_version)
+    data = as_json(done)
+    if json_ is not None:
+        _write_json(json_, data)
+    if json_ != "-":
+        for line in summary(done):
+            print(line)
+    if done.interrupted:
+        return 130
+    return 0 if data["identical"] else 1
+
+
+@app.command
+def records(
+    file: str,
+    *,
+    actor: str = "*",
+    kind: str = "*",
+    from_: Annotated[float, Parameter(name="--from")] = 0.0,
+    to: float = math.inf,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Print the records of a recorded run, one a line.
+
+    Parameters
+    ----------
+    file
+        What `qie run --record` wrote.
+    actor
+        Only those of this actor, or of all whose name fits a pattern, such as berlin-*.
+    kind
+        Only those of this kind, or pattern.
+    from_
+        Only those from this second of emulated time on.
+    to
+        Only those up to this second of emulated time.
+    json_
+        Print each as a JSON object.
+    """
+    from .listing import listed  # noqa: PLC0415  (keeps --help fast)
+
+    for text in listed(file, actor=actor, kind=kind, from_s=from_, to_s=to, as_json=json_):
+        print(text)
+    return 0
 
 
 @app.command

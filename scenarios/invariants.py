@@ -9,6 +9,7 @@
 | `bell` | both ends of a pair, and the outcomes of all swaps, agree on its Bell state |
 | `both ends` | a pair is delivered at both ends or at neither, unless its circuit broke |
 | `programs` | no program ends by an error |
+| `record` | a record that was asked for is written to its end |
 
 Each violation says when, who, by which swaps the pair came, and what these actors did just before.
 """

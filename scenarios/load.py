@@ -51,7 +51,11 @@ def built_in() -> dict[str, Traversable]:
 
 def load(name: str, settings: Iterable[str] = ()) -> tuple[Scenario, Plan]:
     """Return a scenario and its plan: a built-in name or a file, with settings `KEY=VALUE`. Raises InputError."""
-    label, text = _read(name)
+    return load_text(*read(name), settings)
+
+
+def load_text(label: str, text: str, settings: Iterable[str] = ()) -> tuple[Scenario, Plan]:
+    """Return the scenario of a TOML text, and its plan; `label` names the text in errors. Raises InputError."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -96,7 +100,8 @@ def apply_settings(document: dict[str, Any], settings: Iterable[str]) -> dict[st
     return document
 
 
-def _read(name: str) -> tuple[str, str]:
+def read(name: str) -> tuple[str, str]:
+    """Return a label for errors and the text of a scenario: a built-in name or a file. Raises InputError."""
     if name in built_in():
         return f"{name}.toml", built_in()[name].read_text("utf-8")
     path = Path(name)

@@ -27,6 +27,7 @@ class Run:
     world: World
     outcome: Outcome
     wall_s: float
+    record_error: OSError | None = None  # why the record of the run ends before the run
 
     @property
     def broken(self) -> list[Violation]:
@@ -36,6 +37,9 @@ class Run:
         unmatched = self.world.monitor.unmatched
         if unmatched and not self.outcome.interrupted:
             found.append(Violation("both ends", now_ns, (), f"{unmatched} pairs were delivered at one end only"))
+        if self.record_error is not None:
+            text = f"the record of this run is not whole: {self.record_error.strerror}"
+            found.append(Violation("record", now_ns, (), text))
         for node, error in self.world.programs.failures:
             text = f"a program on {node} failed: {type(error).__name__}: {error}"
             found.append(Violation("programs", now_ns, (node,), text))

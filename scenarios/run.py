@@ -6,16 +6,20 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
+from emulator import ActorCrashError, Recorder
 from nodes import Program
 
 from .build import World, build
 from .display import Lines, Table, attach
 from .expand import Plan, ScenarioError
-from .load import InputError, load, located
-from .report import Run
+from .load import InputError, load_text, located, read
+from .report import Run, as_json
 from .schema import Scenario
+from .spec import RunSpec, header
 
 Show = Literal["auto", "nothing"]
 
@@ -51,11 +55,18 @@ def prepare(
     name: str, settings: Iterable[str] = (), *, seed: int = 0, rate: float = math.inf
 ) -> tuple[Scenario, Plan, World]:
     """Return a scenario, its plan, and the world built from it. Raises InputError."""
-    scenario, plan = load(name, settings)
+    return prepare_text(*read(name), settings, seed=seed, rate=rate)
+
+
+def prepare_text(
+    label: str, text: str, settings: Iterable[str] = (), *, seed: int = 0, rate: float = math.inf
+) -> tuple[Scenario, Plan, World]:
+    """Do as `prepare` does with the text of a scenario; `label` names it in errors."""
+    scenario, plan = load_text(label, text, settings)
     try:
         return scenario, plan, build(scenario, plan, seed=seed, rate=rate)
     except ScenarioError as error:
-        raise InputError([located(name, "", *entry) for entry in error.errors]) from None
+        raise InputError([located(label, "", *entry) for entry in error.errors]) from None
 
 
 def run_scenario(
@@ -66,20 +77,48 @@ def run_scenario(
     seed: int = 0,
     settings: Iterable[str] = (),
     show: Show = "nothing",
+    record: str | Path | None = None,
 ) -> Run:
-    """Run a scenario for a span of emulated time. Raises InputError, or ActorCrashError if an actor crashed."""
-    scenario, _, world = prepare(name, settings, seed=seed, rate=rate)
-    for_ns = round(for_s * 1e9)
+    """Run a scenario for a span of emulated time, and record it to a file that must not exist, if one is given.
+
+    Raises InputError, or ActorCrashError if an actor crashed.
+    """
+    label, text = read(name)
+    spec = RunSpec(label=label, text=text, settings=tuple(settings), seed=seed, for_ns=round(for_s * 1e9), rate=rate)
+    scenario, _, world = prepare_text(label, text, spec.settings, seed=seed, rate=rate)
+    if record is None:
+        return execute(scenario.name, spec, world, rate=rate, show=show)
+    with _recorder(record, spec, world) as recorder:
+        try:
+            done = execute(scenario.name, spec, world, rate=rate, show=show)
+        except ActorCrashError as error:
+            recorder.finish({"error": str(error), "summary": None})
+            raise
+        recorder.finish({"error": None, "summary": as_json(done)})
+    return replace(done, record_error=recorder.error)
+
+
+def execute(name: str, spec: RunSpec, world: World, *, rate: float, show: Show) -> Run:
+    """Run a world that is ready, as a specification says but for the rate. Raises as its network's `run` does."""
     display = None
     if show == "auto":
         terminal = sys.stderr.isatty() and sys.stdout.isatty()
         display = Table() if terminal else Lines(sys.stderr)
-        attach(display, world, for_ns=for_ns, rate=rate, every_s=0.5 if terminal else 2.0)
+        attach(display, world, for_ns=spec.for_ns, rate=rate, every_s=0.5 if terminal else 2.0)
     start = time.perf_counter()
     try:
-        outcome = world.network.run(for_ns=for_ns)
+        outcome = world.network.run(for_ns=spec.for_ns)
     finally:
         wall_s = time.perf_counter() - start
         if display is not None:
             display.close()
-    return Run(scenario.name, seed, rate, world, outcome, wall_s)
+    return Run(name, spec.seed, rate, world, outcome, wall_s)
+
+
+def _recorder(path: str | Path, spec: RunSpec, world: World) -> Recorder:
+    try:
+        return Recorder(path, header(spec), world.network)
+    except FileExistsError:
+        raise InputError([f"--record {path}: there is such a file already, and it is not overwritten"]) from None
+    except OSError as error:
+        raise InputError([f"--record {path}: cannot be written: {error.strerror}"]) from None

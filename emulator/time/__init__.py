@@ -7,10 +7,11 @@ from .agenda import END_NS, NEVER_NS, Alarm
 from .lag import LagHistogram
 from .ordering import order_trio
 from .place import Place
-from .timeline import LAST_RANK, Timeline
+from .timeline import INPUT_RANK, LAST_RANK, Timeline
 
 __all__ = [
     "END_NS",
+    "INPUT_RANK",
     "LAST_RANK",
     "NEVER_NS",
     "Alarm",

@@ -47,7 +47,8 @@ from .pace import Pace
 from .place import Place
 from .timer import Timer, open_timer
 
-LAST_RANK: Final = 1 << 62  # for events that come after all others of their instant: inputs from outside, displays
+LAST_RANK: Final = 1 << 62  # for events that come after all others of their instant: displays, the end of the run
+INPUT_RANK: Final = LAST_RANK - 1  # for inputs from outside, which come after all that the actors do at that instant
 
 _BURST: Final = 128  # events that the driver runs at most before sockets and signals are looked at
 _STOP: Final = -1  # a limit before all instants
@@ -195,12 +196,12 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
     def inject(self, fn: Callable[[*_Args], object], *args: *_Args) -> int:
         """Let something come in from outside, such as a command or a packet; return the instant at which fn will run.
 
-        That is the emulated time by the wall clock, but at least the next nanosecond, and after all other events of its
-        instant. Whoever records the instant can replay it with `at` and LAST_RANK, and gets the same history. To be
-        called in a trio task; from a thread, through trio.from_thread.run_sync.
+        That is the emulated time by the wall clock, but at least the next nanosecond, and after all that the actors do
+        at that instant. Whoever records the instant can replay it with `at` and INPUT_RANK, and gets the same history.
+        To be called in a trio task; from a thread, through trio.from_thread.run_sync.
         """
         time_ns = self._pace.emulated_ns(self.now_ns + 1)
-        self.at(time_ns, fn, *args, rank=LAST_RANK)
+        self.at(time_ns, fn, *args, rank=INPUT_RANK)
         return time_ns
 
     # -- control of time -------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def test_a_long_history_is_hashed_as_it_grows() -> None:
     for k in range(20_000):
         long.add(k, "a", "x", (k,))
         short.add(k, "a", "x", (k,))
-        short._flush()
+        short.flush()
     assert len(long._buffer) < 1 << 17
     assert long.sha256() == short.sha256()
     assert long.kept is None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from emulator.time import END_NS, LAST_RANK, NEVER_NS, Place, Timeline
+from emulator.time import END_NS, INPUT_RANK, LAST_RANK, NEVER_NS, Place, Timeline
 
 HOUR_S = 3600
 US = 1_000
@@ -704,7 +704,7 @@ def test_an_input_comes_after_all_other_events_of_its_instant() -> None:
     async def main() -> None:
         assert timeline.inject(trace.append, "input") == 1
         assert timeline.inject(trace.append, "second input") == 1
-        timeline.at(1, trace.append, "event", rank=LAST_RANK - 1)
+        timeline.at(1, trace.append, "event", rank=INPUT_RANK - 1)
         await timeline.sleep(2)
 
     timeline.run(main)
@@ -736,7 +736,7 @@ def test_a_run_with_inputs_from_outside_is_replayed_by_their_stamps() -> None:
     replay = Timeline()
     world(replay, replayed)
     for k, stamp_ns in enumerate(stamps):
-        replay.at(stamp_ns, replayed.append, k, rank=LAST_RANK)
+        replay.at(stamp_ns, replayed.append, k, rank=INPUT_RANK)
     replay.run(replay.sleep, 10 * MS)
     assert replayed == live
     assert sorted(set(stamps)) == stamps

@@ -25,6 +25,7 @@ class Record(NamedTuple):
 
 
 Observer: TypeAlias = Callable[[Record], None]
+MessageObserver: TypeAlias = Callable[[int, str, tuple[Any, ...]], None]
 Sink: TypeAlias = Callable[[bytes], object]
 _FLUSH_BYTES = 1 << 16
 
@@ -54,6 +55,7 @@ class History:
         self._buffer = bytearray()
         self._encoder = msgspec.msgpack.Encoder()
         self._observers: dict[str, list[Observer]] = {}
+        self._of_messages: list[MessageObserver] = []
         self._latest: deque[tuple[int, str, str, tuple[Any, ...]]] = deque(maxlen=0)
         self._sinks: list[Sink] = []
         self._flush_bytes = _FLUSH_BYTES
@@ -76,6 +78,10 @@ class History:
         """Call `observer(record)` for each record of a kind."""
         self._observers.setdefault(kind, []).append(observer)
 
+    def observe_messages(self, observer: MessageObserver) -> None:
+        """Call `observer(time_ns, actor, fields)` for each message: they are many, and a Record of each would cost."""
+        self._of_messages.append(observer)
+
     def stream(self, sink: Sink, *, every_bytes: int = _FLUSH_BYTES) -> None:
         """Call `sink(data)` for each piece of the history: encoded records in the canonical order, always whole ones.
 
@@ -95,6 +101,9 @@ class History:
         self._instant.append(entry)
         self._latest.append(entry)
         self.counts[kind] = self.counts.get(kind, 0) + 1
+        if kind == "message":
+            for watch in self._of_messages:
+                watch(time_ns, actor, fields)
         if kind in self._observers:
             record = Record(time_ns, actor, kind, fields)
             for observer in self._observers[kind]:

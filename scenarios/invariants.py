@@ -84,15 +84,16 @@ class Invariants:
         self.violations: list[Violation] = []
         self._network = network
         self._seen = _Seen()
+        self._latency_ns: dict[tuple[str, str], int] = {}
         self._cutoffs_ns: dict[str, int] = {}  # by demand
         network.history.remember(_REMEMBERED)
         for kind, check in (
-            ("message", self._on_message),
             ("swap", self._on_swap),
             ("pair", self._on_pair),
             ("crashes", self._on_crash),
         ):
             network.history.observe(kind, check)
+        network.history.observe_messages(self._on_message)
 
     def report(
         self, invariant: str, actors: tuple[str, ...], text: str, pair: tuple[PairId, PairId] | None = None
@@ -108,19 +109,23 @@ class Invariants:
         if error != INJECTED:
             self.report("crash", (record.actor,), f"{record.actor} ended by {error}")
 
-    def _on_message(self, record: Record) -> None:
-        sender, _, sent_ns, message = record.fields
-        if record.time_ns - sent_ns < self._network.channel(sender, record.actor).latency_ns:
-            self.report("light", (record.actor, sender), f"a message of {sender} was at {record.actor} before light")
+    def _on_message(self, time_ns: int, actor: str, fields: tuple[Any, ...]) -> None:
+        sender, _, sent_ns, message = fields
+        way = (sender, actor)
+        latency_ns = self._latency_ns.get(way)
+        if latency_ns is None:
+            latency_ns = self._latency_ns[way] = self._network.channel(sender, actor).latency_ns
+        if time_ns - sent_ns < latency_ns:
+            self.report("light", (actor, sender), f"a message of {sender} was at {actor} before light")
         if type(message) is Herald:
-            self._on_herald(record, sender, message)
+            self._on_herald(actor, sender, message)
         elif type(message) is Reserve and message.terms.cutoff_ns:
             self._cutoffs_ns[demand_of(message.circuit)] = message.terms.cutoff_ns
 
-    def _on_herald(self, record: Record, station: str, message: Herald) -> None:
-        half = (record.actor, (station, message.sequence))
+    def _on_herald(self, node: str, station: str, message: Herald) -> None:
+        half = (node, (station, message.sequence))
         if half in self._seen.emitted_ns:
-            self.report("once", (record.actor, station), f"the name of pair {_name(half[1])} has come back")
+            self.report("once", (node, station), f"the name of pair {_name(half[1])} has come back")
         self._seen.emitted_ns[half] = message.emitted_ns
         if len(self._seen.emitted_ns) > _HALVES:
             self._seen.trim()

@@ -23,6 +23,7 @@ def fresh_fidelity(min_fidelity: float, *ends: EndFigures) -> float:
     That is the case with the last herald, or the last read-out. What storage takes is taken for the worst of the three
     bases.
 
+    >>> from emulator import StorageLaw
     >>> slow = EndFigures(stores=True, positions=1, light_ns=500_000, storage=StorageLaw(10.0), readout_ns=0)
     >>> round(fresh_fidelity(0.9, slow, slow), 3)
     0.913

@@ -55,7 +55,7 @@ class History:
         self._buffer = bytearray()
         self._encoder = msgspec.msgpack.Encoder()
         self._observers: dict[str, list[Observer]] = {}
-        self._of_messages: list[MessageObserver] = []
+        self._of_messages: dict[type, list[MessageObserver]] = {}
         self._latest: deque[tuple[int, str, str, tuple[Any, ...]]] = deque(maxlen=0)
         self._sinks: list[Sink] = []
         self._flush_bytes = _FLUSH_BYTES
@@ -68,7 +68,7 @@ class History:
     @property
     def latest(self) -> list[Record]:
         """Return the latest records, in the raw order: as many as `remember` has asked for."""
-        return [Record(*entry) for entry in self._latest]
+        return [Record(*entry) for entry in (*self._latest, *self._instant)]
 
     def remember(self, records: int) -> None:
         """Keep the latest so many records at hand."""
@@ -78,9 +78,9 @@ class History:
         """Call `observer(record)` for each record of a kind."""
         self._observers.setdefault(kind, []).append(observer)
 
-    def observe_messages(self, observer: MessageObserver) -> None:
-        """Call `observer(time_ns, actor, fields)` for each message: they are many, and a Record of each would cost."""
-        self._of_messages.append(observer)
+    def observe_messages(self, message: type, observer: MessageObserver) -> None:
+        """Call `observer(time_ns, actor, fields)` for each message of a type: a Record of each message would cost."""
+        self._of_messages.setdefault(message, []).append(observer)
 
     def stream(self, sink: Sink, *, every_bytes: int = _FLUSH_BYTES) -> None:
         """Call `sink(data)` for each piece of the history: encoded records in the canonical order, always whole ones.
@@ -97,12 +97,10 @@ class History:
                 raise ValueError(f"{actor} records {kind!r} at {time_ns} ns, but it is {self._time_ns} ns already")
             self._close_instant()
             self._time_ns = time_ns
-        entry = (time_ns, actor, kind, fields)  # a plain tuple: a Record takes five times as long to make
-        self._instant.append(entry)
-        self._latest.append(entry)
+        self._instant.append((time_ns, actor, kind, fields))  # a plain tuple: a Record takes five times as long to make
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        if kind == "message":
-            for watch in self._of_messages:
+        if kind == "message" and type(fields[3]) in self._of_messages:
+            for watch in self._of_messages[type(fields[3])]:
                 watch(time_ns, actor, fields)
         if kind in self._observers:
             record = Record(time_ns, actor, kind, fields)
@@ -139,6 +137,7 @@ class History:
     def _close_instant(self) -> None:
         if len(self._instant) > 1:
             self._instant.sort(key=_by_actor)
+        self._latest.extend(self._instant)
         for record in self._instant:
             self._encoder.encode_into(record, self._buffer, -1)
         if self._kept is not None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -36,6 +36,7 @@ from emulator import (
     Herald,
     Light,
     LinkFigures,
+    Loaded,
     Message,
     Paused,
     QubitId,
@@ -127,13 +128,19 @@ class _Link:
     lag_ns: tuple[int, int]
     bias: Bias
     loaded: tuple[float, float, float]
+    told: tuple[tuple[Bias, Loaded], tuple[Bias, Loaded]] = field(init=False)  # to either side, its own half first
+
+    def __post_init__(self) -> None:
+        sign, first_z, second_z = self.bias
+        first, second, both = self.loaded
+        object.__setattr__(
+            self, "told", (((sign, first_z, second_z), (first, both)), ((sign, second_z, first_z), (second, both)))
+        )
 
     def begin(self, session: int, first_emission_ns: int, *, is_first: bool) -> Begin:
         """Return what a node is told when its attempts begin; is_first: it is on the arm of the smaller number."""
-        (sign, *poles), (*loaded, both) = self.bias, self.loaded
-        mine, other = (0, 1) if is_first else (1, 0)
-        bias = (sign, poles[mine], poles[other])
-        return Begin(session, first_emission_ns, self.period_ns, self.contrasts, bias, (loaded[mine], both))
+        bias, loaded = self.told[0 if is_first else 1]
+        return Begin(session, first_emission_ns, self.period_ns, self.contrasts, bias, loaded)
 
     def figures(
         self, light_ns: tuple[int, int], dead_ns: int = 0, slot_ns: int = 0, *, in_order: bool = True

@@ -3,8 +3,8 @@
 | name | what must be true |
 | --- | --- |
 | `crash` | no actor ends by an error, but by a fault that is meant to |
-| `light` | no message is there sooner than light |
-| `once` | a half is swapped, delivered or distilled away once, and pair names do not come back |
+| `light` | no news of a pair is there sooner than light |
+| `once` | a half is swapped, delivered or distilled away once, and the numbers of a station's pairs only grow |
 | `cutoff` | no intermediate node swaps a half that was older than its circuit's cutoff |
 | `bell` | both ends of a pair, and the outcomes of all swaps, agree on its Bell state |
 | `both ends` | a pair is delivered at both ends or at neither, unless its circuit broke |
@@ -16,8 +16,10 @@ Each violation says when, who, by which swaps the pair came, and what these acto
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from emulator import Herald, Network, PairId, Record
@@ -26,8 +28,9 @@ from nodes.circuits import Reserve, demand_of
 
 INJECTED: Final = "InjectedCrash"  # the error by which a fault ends a life
 _BEFORE: Final = 12  # records shown of what happened just before
-_REMEMBERED: Final = 1000  # records among which these are looked for
-_HALVES: Final = 200_000  # that are remembered; what was longer ago is not checked any more
+_REMEMBERED: Final = 200  # records among which these are looked for
+_SWAPS: Final = 2000  # among which those of a pair are looked for
+_HALVES: Final = 20_000  # that are remembered; what was longer ago is not checked any more
 
 Half: TypeAlias = tuple[str, PairId]  # at which node, of which pair
 
@@ -61,30 +64,17 @@ class Violation:
         }
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What became of halves: when their photon left, and how they ended; the oldest are forgotten."""
-
-    emitted_ns: dict[Half, int] = field(default_factory=dict)
-    ended: dict[Half, str] = field(default_factory=dict)
-    joined: dict[Half, PairId] = field(default_factory=dict)  # by a swap, to the half of which pair
-
-    def trim(self) -> None:
-        """Forget what is oldest, where there is too much."""
-        tables: tuple[dict[Half, Any], ...] = (self.emitted_ns, self.ended, self.joined)
-        for table in tables:
-            while len(table) > _HALVES:
-                del table[next(iter(table))]
-
-
 class Invariants:
     """Watches a network's history. `violations` has what was found, the first of each kind and place in full."""
 
     def __init__(self, network: Network) -> None:
         self.violations: list[Violation] = []
         self._network = network
-        self._seen = _Seen()
-        self._latency_ns: dict[tuple[str, str], int] = {}
+        # By node and station: the number of the last pair that was announced, and how long light takes.
+        self._heard: dict[tuple[str, str], tuple[int, int]] = {}
+        self._swaps: deque[tuple[str, PairId, PairId]] = deque(maxlen=_SWAPS)
+        self._delivered_ns: dict[Half, int] = {}
+        self._emitted_ns: dict[Half, int] = {}  # where there are cutoffs: when the photons of halves left
         self._cutoffs_ns: dict[str, int] = {}  # by demand
         network.history.remember(_REMEMBERED)
         for kind, check in (
@@ -93,7 +83,8 @@ class Invariants:
             ("crashes", self._on_crash),
         ):
             network.history.observe(kind, check)
-        network.history.observe_messages(self._on_message)
+        network.history.observe_messages(Herald, self._on_herald)
+        network.history.observe_messages(Reserve, self._on_reserve)
 
     def report(
         self, invariant: str, actors: tuple[str, ...], text: str, pair: tuple[PairId, PairId] | None = None
@@ -109,35 +100,29 @@ class Invariants:
         if error != INJECTED:
             self.report("crash", (record.actor,), f"{record.actor} ended by {error}")
 
-    def _on_message(self, time_ns: int, actor: str, fields: tuple[Any, ...]) -> None:
-        sender, _, sent_ns, message = fields
-        way = (sender, actor)
-        latency_ns = self._latency_ns.get(way)
-        if latency_ns is None:
-            latency_ns = self._latency_ns[way] = self._network.channel(sender, actor).latency_ns
-        if time_ns - sent_ns < latency_ns:
-            self.report("light", (actor, sender), f"a message of {sender} was at {actor} before light")
-        if type(message) is Herald:
-            self._on_herald(actor, sender, message)
-        elif type(message) is Reserve and message.terms.cutoff_ns:
+    def _on_reserve(self, time_ns: int, actor: str, fields: tuple[Any, ...]) -> None:
+        message: Reserve = fields[3]
+        if message.terms.cutoff_ns:
             self._cutoffs_ns[demand_of(message.circuit)] = message.terms.cutoff_ns
 
-    def _on_herald(self, node: str, station: str, message: Herald) -> None:
-        half = (node, (station, message.sequence))
-        if half in self._seen.emitted_ns:
-            self.report("once", (node, station), f"the name of pair {_name(half[1])} has come back")
-        self._seen.emitted_ns[half] = message.emitted_ns
-        if len(self._seen.emitted_ns) > _HALVES:
-            self._seen.trim()
+    def _on_herald(self, time_ns: int, node: str, fields: tuple[Any, ...]) -> None:
+        station, _, sent_ns, message = fields
+        way, sequence = (node, station), message.sequence
+        last, latency_ns = self._heard.get(way) or (0, self._network.channel(station, node).latency_ns)
+        if time_ns - sent_ns < latency_ns:
+            self.report("light", way, f"news of {station} was at {node} before light")
+        if sequence <= last:
+            text = f"pair {station} {sequence} was announced to {node} after {station} {last}"
+            self.report("once", way, text)
+        self._heard[way] = sequence, latency_ns
+        if self._cutoffs_ns:
+            _note(self._emitted_ns, (node, (station, sequence)), message.emitted_ns)
 
     def _on_swap(self, record: Record) -> None:
         circuit, west, east, outcome = record.fields
-        self._end(record.actor, west, "swapped")
-        self._end(record.actor, east, "swapped")
         if outcome >= 0:
-            self._seen.joined[record.actor, west], self._seen.joined[record.actor, east] = east, west
-        cutoff_ns = self._cutoffs_ns.get(demand_of(circuit), 0)
-        if cutoff_ns:
+            self._swaps.append((record.actor, west, east))
+        if self._cutoffs_ns and (cutoff_ns := self._cutoffs_ns.get(demand_of(circuit))):
             self._check_cutoff(record, (west, east), cutoff_ns)
 
     def _check_cutoff(self, record: Record, pairs: tuple[PairId, PairId], cutoff_ns: int) -> None:
@@ -145,7 +130,7 @@ class Invariants:
         assert isinstance(node, QuantumNode)
         begun_ns = record.time_ns - node.physics.bsm_ns
         for pair in pairs:
-            emitted_ns = self._seen.emitted_ns.get((record.actor, pair), begun_ns)
+            emitted_ns = self._emitted_ns.get((record.actor, pair), begun_ns)
             if begun_ns - emitted_ns > cutoff_ns:
                 age_ms = (begun_ns - emitted_ns) / 1e6
                 text = f"{record.actor} swapped {_name(pair)}, {age_ms:.3f} ms old, beyond the cutoff"
@@ -153,19 +138,18 @@ class Invariants:
 
     def _on_pair(self, record: Record) -> None:
         end, head, tail = record.fields[2:5]
-        self._end(record.actor, tail if end else head, "delivered")
-
-    def _end(self, node: str, pair: PairId, how: str) -> None:
-        half = (node, pair)
-        if (before := self._seen.ended.get(half)) is not None:
-            self.report("once", (node,), f"{_name(pair)} was {how} at {node}, where it had been {before}")
-        self._seen.ended[half] = how
+        half = (record.actor, tail if end else head)
+        if half in self._delivered_ns:
+            text = f"{_name(half[1])} was delivered at {record.actor} a second time"
+            self.report("once", (record.actor,), text, (head, tail))
+        _note(self._delivered_ns, half, record.time_ns)
 
     def _lineage(self, pair: tuple[PairId, PairId]) -> Iterator[str]:
         """Yield the swaps by which a pair came, as far as they are remembered."""
         joined: dict[PairId, list[tuple[str, PairId]]] = {}
-        for (node, here), there in self._seen.joined.items():
-            joined.setdefault(here, []).append((node, there))
+        for node, west, east in self._swaps:
+            joined.setdefault(west, []).append((node, east))
+            joined.setdefault(east, []).append((node, west))
         at, passed = pair[0], {pair[0]}
         while at != pair[1]:
             steps = [(node, there) for node, there in joined.get(at, ()) if there not in passed]
@@ -175,6 +159,14 @@ class Invariants:
             yield f"{node} swapped {_name(at)} with {_name(there)}"
             passed.add(there)
             at = there
+
+
+def _note(table: dict[Half, int], half: Half, time_ns: int) -> None:
+    """Note something of a half, and forget the oldest when there are too many."""
+    table[half] = time_ns
+    if len(table) > _HALVES:
+        for old in list(islice(table, _HALVES // 2)):
+            del table[old]
 
 
 def _name(pair: PairId) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Herald, Network
+from emulator import Herald, Network, Record
 from nodes import QuantumNode
 from nodes.circuits import SwapRole
 from scenarios.build import World
@@ -83,26 +83,30 @@ def test_a_herald_that_names_a_pair_again_is_found() -> None:
             station.send(name, Herald(999, 1, 0, 0, 0))
 
     world.network.timeline.at(S // 25, again)
-    assert [v.text for v in found(world)] == ["the name of pair chain-1~chain-2 1 has come back"] * 2
+    texts = [v.text for v in found(world)]
+    assert {v.invariant for v in world.invariants.violations} == {"once"}
+    assert texts[0].startswith("pair chain-1~chain-2 1 was announced to chain-1 after chain-1~chain-2 ")
 
 
-def test_a_half_that_is_used_twice_is_found() -> None:
+def test_a_half_that_is_delivered_twice_is_found() -> None:
     world = world_of()
-    node = world.network.actors["chain-1"]
-    assert isinstance(node, QuantumNode)
+    first: list[Record] = []
+    world.network.history.observe("pair", lambda record: first.append(record) if not first else None)
 
     def again() -> None:
-        node.record("swap", "c", ("chain-a~chain-1", 1), ("x", 1), -1)
+        world.network.actors[first[0].actor].record("pair", *first[0].fields[:8], 0, 0)
 
     world.network.timeline.at(S // 25, again)
-    assert [v.text for v in found(world)] == ["chain-a~chain-1 1 was swapped at chain-1, where it had been swapped"]
+    violations = found(world)
+    assert [v.invariant for v in violations] == ["once"]
+    assert violations[0].text.endswith(f" was delivered at {first[0].actor} a second time")
 
 
 def test_a_message_that_outruns_light_is_found() -> None:
     network: Network = world_of().network
     world = world_of()
-    channel = world.network.channel("chain-1", "chain-2")
-    assert channel.latency_ns == network.channel("chain-1", "chain-2").latency_ns
+    channel = world.network.channel("chain-1~chain-2", "chain-2")
+    assert channel.latency_ns == network.channel("chain-1~chain-2", "chain-2").latency_ns
     channel._delay_ns = 1
     assert {v.invariant for v in found(world, 0.01)} == {"light"}
 

@@ -29,6 +29,7 @@ from emulator import (
     Handler,
     Herald,
     LinkFigures,
+    Loaded,
     Message,
     Paused,
     QubitId,
@@ -59,6 +60,9 @@ class PairSource(Protocol):
     ) -> None:
         """Put a pair into two positions."""
 
+
+# What a node is told of a pair to come: its contrasts, and, from its own side, its bias and how likely it is full.
+_Told: TypeAlias = tuple[Contrasts, Bias, Loaded]
 
 # Which two arms meet, by their numbers, the smaller first.
 Crossing: TypeAlias = tuple[int, int]
@@ -94,32 +98,14 @@ class _Link:
 
     model: HeraldedStateModel
     period_ns: int
-    contrasts: Contrasts
-    bias: Bias
-    loaded: tuple[float, float, float]
+    told: tuple[_Told, _Told]  # to the arm of the smaller number, and to the other
 
-    def begin(self, session: int, first_emission_ns: int, *, is_first: bool) -> Begin:
-        """Return what a node is told when its attempts begin; is_first: it is on the arm of the smaller number."""
-        (sign, *poles), (*loaded, both) = self.bias, self.loaded
-        mine, other = (0, 1) if is_first else (1, 0)
-        bias = (sign, poles[mine], poles[other])
-        return Begin(session, first_emission_ns, self.period_ns, self.contrasts, bias, (loaded[mine], both))
-
-    def figures(
-        self, light_ns: tuple[int, int], dead_ns: int = 0, slot_ns: int = 0, *, in_order: bool = True
-    ) -> LinkFigures:
-        """Return what a controller is told. in_order: node a of the figures is on the arm of the smaller number."""
-        (sign, first_z, second_z), (first, second, both) = self.bias, self.loaded
-        return LinkFigures(
-            self.model.p_success,
-            self.period_ns,
-            self.contrasts,
-            light_ns,
-            dead_ns,
-            slot_ns,
-            (sign, first_z, second_z) if in_order else (sign, second_z, first_z),
-            (first, second, both) if in_order else (second, first, both),
-        )
+    @classmethod
+    def of(cls, model: HeraldedStateModel, period_ns: int) -> _Link:
+        (sign, first_z, second_z), (first, second, both) = model.bias, model.loaded
+        contrasts = model.contrasts
+        one = (contrasts, (sign, first_z, second_z), (first, both))
+        return cls(model, period_ns, (one, (contrasts, (sign, second_z, first_z), (second, both))))
 
 
 @dataclass(slots=True, eq=False)
@@ -246,8 +232,12 @@ class HeraldingStation(Actor):
         first, second = self._sides[a], self._sides[b]
         light_ns = self.arms[first].latency_ns, self.arms[second].latency_ns
         link = self.link((min(first, second), max(first, second)), min_fidelity)
+        mine, other = link.told if first < second else link.told[::-1]
+        contrasts, bias, (full, both) = mine
         dead_ns, slot_ns = (self.switch.dead_ns, self.switch.slot_ns) if self.switch else (0, 0)
-        return link.figures(light_ns, dead_ns, slot_ns, in_order=first < second)
+        loaded = (full, other[2][0], both)
+        p = link.model.p_success
+        return LinkFigures(p, link.period_ns, contrasts, light_ns, dead_ns, slot_ns, bias, loaded)
 
     def _meet_incarnation(self, side: int, incarnation: int) -> None:
         """Drop the sessions of a node's earlier life: its positions are no more."""
@@ -288,9 +278,7 @@ class HeraldingStation(Actor):
             a, b = (self.arms[side] for side in crossing)
             model = self.calibration.model(a.node, b.node, min_fidelity)
             period_ns = _period_ns(max(a.preparation_ns, b.preparation_ns), max(a.latency_ns, b.latency_ns))
-            found = self._links[crossing, min_fidelity] = _Link(
-                model, period_ns, model.contrasts, model.bias, model.loaded
-            )
+            found = self._links[crossing, min_fidelity] = _Link.of(model, period_ns)
         return found
 
     def _withdraw(self, session: _Session) -> _Session | None:
@@ -378,9 +366,9 @@ class HeraldingStation(Actor):
         """Begin attempts after a delay, for a slot at most where analysers are shared."""
         link = match.link
         match.begun_ns = self.now_ns + delay_ns
-        for session in match.sessions:
+        for session, told in zip(match.sessions, link.told, strict=True):
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
-            self._tell(session, link.begin(session.number, first_ns, is_first=session is match.sessions[0]))
+            self._tell(session, Begin(session.number, first_ns, link.period_ns, *told))
         slot_ns = None if self.switch is None else delay_ns + max(self.switch.slot_ns, link.period_ns)
         self._draw(match, slot_ns)
 

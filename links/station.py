@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -67,6 +67,9 @@ class PairSource(Protocol):
     ) -> None:
         """Put a pair into two positions."""
 
+
+# What a node is told of a pair to come: its contrasts, and, from its own side, its bias and how likely it is full.
+_Told: TypeAlias = tuple[Contrasts, Bias, Loaded]
 
 # Which two arms meet, by their numbers, the smaller first.
 Crossing: TypeAlias = tuple[int, int]
@@ -123,40 +126,17 @@ class _Link:
     model: HeraldedStateModel
     period_ns: int
     first_ns: int
-    contrasts: Contrasts
     emission_ns: tuple[int, int]
     lag_ns: tuple[int, int]
-    bias: Bias
-    loaded: tuple[float, float, float]
-    told: tuple[tuple[Bias, Loaded], tuple[Bias, Loaded]] = field(init=False)  # to either side, its own half first
+    told: tuple[_Told, _Told]  # to the arm of the smaller number, and to the other
 
-    def __post_init__(self) -> None:
-        sign, first_z, second_z = self.bias
-        first, second, both = self.loaded
-        object.__setattr__(
-            self, "told", (((sign, first_z, second_z), (first, both)), ((sign, second_z, first_z), (second, both)))
-        )
 
-    def begin(self, session: int, first_emission_ns: int, *, is_first: bool) -> Begin:
-        """Return what a node is told when its attempts begin; is_first: it is on the arm of the smaller number."""
-        bias, loaded = self.told[0 if is_first else 1]
-        return Begin(session, first_emission_ns, self.period_ns, self.contrasts, bias, loaded)
-
-    def figures(
-        self, light_ns: tuple[int, int], dead_ns: int = 0, slot_ns: int = 0, *, in_order: bool = True
-    ) -> LinkFigures:
-        """Return what a controller is told. in_order: node a of the figures is on the arm of the smaller number."""
-        (sign, first_z, second_z), (first, second, both) = self.bias, self.loaded
-        return LinkFigures(
-            self.model.p_success,
-            self.period_ns,
-            self.contrasts,
-            light_ns,
-            dead_ns,
-            slot_ns,
-            (sign, first_z, second_z) if in_order else (sign, second_z, first_z),
-            (first, second, both) if in_order else (second, first, both),
-        )
+def _told(model: HeraldedStateModel) -> tuple[_Told, _Told]:
+    """Return what the two arms are told of the pairs that a model makes, each of its own half first."""
+    (sign, first_z, second_z), (first, second, both) = model.bias, model.loaded
+    contrasts = model.contrasts
+    one = (contrasts, (sign, first_z, second_z), (first, both))
+    return one, (contrasts, (sign, second_z, first_z), (second, both))
 
 
 @dataclass(slots=True, eq=False)
@@ -288,8 +268,12 @@ class HeraldingStation(Actor):
         first, second = self._sides[a], self._sides[b]
         light_ns = _herald_ns(self.arms[first], self.arms[second])
         link = self.link((min(first, second), max(first, second)), min_fidelity)
+        mine, other = link.told if first < second else link.told[::-1]
+        contrasts, bias, (full, both) = mine
         dead_ns, slot_ns = (self.switch.dead_ns, self.switch.slot_ns) if self.switch else (0, 0)
-        return link.figures(light_ns, dead_ns, slot_ns, in_order=first < second)
+        loaded = (full, other[2][0], both)
+        p = link.model.p_success
+        return LinkFigures(p, link.period_ns, contrasts, light_ns, dead_ns, slot_ns, bias, loaded)
 
     def on_light(self, message: Light, envelope: Envelope) -> None:
         """Let light pass to the arm of whom it is for, less what the fibres of both arms take."""
@@ -346,8 +330,7 @@ class HeraldingStation(Actor):
             )
             senders_ns = max((arm.latency_ns for arm in (a, b) if not arm.receives), default=0)
             first_ns = max(1, preparation_ns + 2 * senders_ns)
-            lags_ns = _lags_ns(a, b)
-            found = _Link(model, period_ns, first_ns, model.contrasts, emission_ns, lags_ns, model.bias, model.loaded)
+            found = _Link(model, period_ns, first_ns, emission_ns, _lags_ns(a, b), _told(model))
             self._links[crossing, min_fidelity] = found
         return found
 
@@ -436,9 +419,9 @@ class HeraldingStation(Actor):
         """Begin attempts after a delay, for a slot at most where analysers are shared."""
         link = match.link
         match.begun_ns = self.now_ns + delay_ns + link.first_ns - link.period_ns
-        for session in match.sessions:
+        for session, told in zip(match.sessions, link.told, strict=True):
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
-            self._tell(session, link.begin(session.number, first_ns, is_first=session is match.sessions[0]))
+            self._tell(session, Begin(session.number, first_ns, link.period_ns, *told))
         slot_ns = None if self.switch is None else delay_ns + max(self.switch.slot_ns, link.period_ns)
         self._draw(match, slot_ns)
 

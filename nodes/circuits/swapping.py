@@ -27,7 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from emulator import FRESH, UNKNOWN, Bias, Contrasts, Half, Message, PairId, Stored
+from emulator import FRESH, UNBIASED, UNKNOWN, Bias, Contrasts, Half, Message, PairId, Stored
 
 from .messages import Expire, Extended, SwapNote, Track
 from .order import SwapOrder
@@ -64,29 +64,31 @@ class _Held:
 class _Way(NamedTuple):
     """How a word goes on along a chain: to which side, by which pair, and what has to be added to it.
 
-    stored: what was done to the half by which it comes; contrasts, near_z: of the measurement and of the pair by which
-    it goes on, after the storage of that pair's half here (see `Bias`).
+    left: what storage of both halves and the measurement leave of contrasts, times those of the pair by which it goes
+    on; kept_z, shift_z: what becomes of Z of the half by which it comes; near_z: as left, for Z of the half here by
+    which it goes on (see `Bias`).
     """
 
     side: int
     link: PairId
     bell: int
-    stored: Stored
-    contrasts: Contrasts
+    left: Contrasts
+    kept_z: float
+    shift_z: float
     near_z: float
     note: SwapNote | None
 
     def added(self, contrasts: Contrasts, bias: Bias) -> tuple[Contrasts, Bias]:
         """Return the contrasts and bias of a longer pair, from those of the pair up to here."""
-        x, y, z = self.contrasts
+        x, y, z = self.left
         sign, origin_z, here_z = bias
-        x_left, y_left, e, s = self.stored
-        z_end = e * contrasts[2] + s * origin_z
-        neutral = e * here_z + s * sign
-        return (
-            (contrasts[0] * x_left * x, contrasts[1] * y_left * y, z_end * z),
-            (neutral * self.near_z, z_end * self.near_z, neutral * z),
-        )
+        shift_z, near_z = self.shift_z, self.near_z
+        z_end = self.kept_z * contrasts[2] + shift_z * origin_z
+        longer = (contrasts[0] * x, contrasts[1] * y, z_end * z)
+        if not (near_z or shift_z or here_z):
+            return longer, UNBIASED
+        neutral = self.kept_z * here_z + shift_z * sign
+        return longer, (neutral * near_z, z_end * near_z, neutral * z)
 
 
 class SwapRole:
@@ -267,7 +269,9 @@ def _way(outgoing: _Held, outcome: int, measured: Contrasts, came: Stored, goes:
     half = outgoing.half
     x, y, z = half.contrasts
     sign, mine_z, other_z = half.bias
-    x_left, y_left, e, s = goes
     a, b, c = measured
-    far = (a * x_left * x, b * y_left * y, c * (e * z + s * other_z))
-    return _Way(outgoing.side, half.pair, outcome ^ half.bell, came, far, c * (e * mine_z + s * sign), note)
+    kept_x, kept_y, kept_z, shift_z = came
+    x_left, y_left, e, s = goes
+    left = (a * kept_x * x_left * x, b * kept_y * y_left * y, c * (e * z + s * other_z))
+    near_z = c * (e * mine_z + s * sign)
+    return _Way(outgoing.side, half.pair, outcome ^ half.bell, left, kept_z, shift_z, near_z, note)

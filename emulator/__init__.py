@@ -6,6 +6,7 @@ Start with `Network`: it wires actors and runs them in emulated time.
 from .actor import MS, US, Actor, Handler, S, UnknownActorError
 from .channel import Channel, ChannelFault
 from .envelope import Envelope
+from .faults import Fault, FaultError, Injection
 from .figures import Enquire, Figures, LinkFigures
 from .mailbox import Mailbox
 from .memory import Bank, MemoryFullError, Owner, QuantumDevice, QuantumMemory, Qubit
@@ -24,6 +25,7 @@ from .port import (
     Stop,
     Stopped,
     TimedOut,
+    Unknown,
     multiplied,
 )
 from .quantum import (
@@ -61,12 +63,15 @@ __all__ = [
     "Engine",
     "Enquire",
     "Envelope",
+    "Fault",
+    "FaultError",
     "Figures",
     "Gate",
     "Half",
     "Handler",
     "Herald",
     "History",
+    "Injection",
     "LinkFigures",
     "Mailbox",
     "MemoryFullError",
@@ -96,6 +101,7 @@ __all__ = [
     "Stopped",
     "TimedOut",
     "Timeline",
+    "Unknown",
     "UnknownActorError",
     "decode",
     "encode",

@@ -21,6 +21,9 @@ class QuantumDevice(Protocol):
     def close(self, qubit: QubitId) -> None:
         """Free a position."""
 
+    def store(self, qubit: QubitId, noise: Noise, time_ns: int) -> None:
+        """Let an open position decohere otherwise from now on."""
+
     def new_qubit(self, qubit: QubitId, time_ns: int) -> None:
         """Prepare |0>."""
 
@@ -113,6 +116,8 @@ class QuantumMemory:
         self._taken: dict[tuple[str, Owner], int] = {}
         self._generation: dict[int, int] = {}
         self._qubits: dict[QubitId, Qubit] = {}
+        self._spoilt: dict[str, list[int]] = {name: [] for name in self._banks}
+        self._to_spoil: dict[str, int] = {}  # how many more, as soon as they are free
         first = 0
         for name, bank in self._banks.items():
             positions = range(first, first + bank.positions)
@@ -138,7 +143,8 @@ class QuantumMemory:
         """Return how many positions of a bank nobody has reserved; of a bank that there is not, none."""
         if bank not in self._banks:
             return 0
-        return self._banks[bank].positions - sum(n for (b, _), n in self._reserved.items() if b == bank)
+        spoilt = len(self._spoilt[bank]) + self._to_spoil.get(bank, 0)
+        return self._banks[bank].positions - spoilt - sum(n for (b, _), n in self._reserved.items() if b == bank)
 
     def reserve(self, bank: str, owner: Owner, positions: int) -> bool:
         """Set positions aside for an owner; return False if there are not as many."""
@@ -156,7 +162,7 @@ class QuantumMemory:
 
     def unreserve(self, bank: str, owner: Owner, positions: int) -> None:
         """Give back some of an owner's reserved positions, which must not be in use."""
-        if positions > self.spare(bank, owner):
+        if positions > self._unused(bank, owner):
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
 
@@ -179,7 +185,10 @@ class QuantumMemory:
         return self._taken.get((bank, owner), 0)
 
     def spare(self, bank: str, owner: Owner) -> int:
-        """Return how many of an owner's reserved positions are not in use."""
+        """Return how many of an owner's reserved positions are not in use, and not spoilt."""
+        return min(self._unused(bank, owner), len(self._free[bank]))
+
+    def _unused(self, bank: str, owner: Owner) -> int:
         return self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0)
 
     def take(self, bank: str, owner: Owner) -> Qubit:
@@ -204,6 +213,38 @@ class QuantumMemory:
         self._device.close(qubit.id)
         self._taken[qubit.bank, qubit.owner] -= 1
         self._free[qubit.bank].append(qubit.id[1])
+        if self._to_spoil:
+            self._spoil_free(qubit.bank)
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    @property
+    def banks(self) -> Mapping[str, Bank]:
+        """Return the banks by name."""
+        return self._banks
+
+    def spoil(self, bank: str, positions: int) -> None:
+        """Take positions of a bank out of use, those in use as soon as they are free; a negative number mends them."""
+        wanted = len(self._spoilt[bank]) + self._to_spoil.pop(bank, 0) + positions
+        while len(self._spoilt[bank]) > wanted:
+            self._free[bank].append(self._spoilt[bank].pop())
+        if wanted > len(self._spoilt[bank]):
+            self._to_spoil[bank] = wanted - len(self._spoilt[bank])
+            self._spoil_free(bank)
+
+    def _spoil_free(self, bank: str) -> None:
+        wanted, free = self._to_spoil.pop(bank, 0), self._free[bank]
+        while wanted and free:
+            self._spoilt[bank].append(free.pop())
+            wanted -= 1
+        if wanted:
+            self._to_spoil[bank] = wanted
+
+    def use(self, device: QuantumDevice, now_ns: int) -> None:
+        """Use another device, such as one that is worn: what is stored decoheres accordingly from now on."""
+        self._device = device
+        for qubit in self._qubits.values():
+            device.store(qubit.id, self._banks[qubit.bank].noise, now_ns)
 
     def lose(self) -> None:
         """Lose everything: all qubits, all reservations. Generations go on, so that no old name comes back."""

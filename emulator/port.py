@@ -9,6 +9,8 @@ label (the circuit they serve), tells both when to emit (`Begin`), and announces
      | <-- Begin(first emission) ---  |    the other side has one too: attempts begin
      | <-- Paused ------------------  |    others are served for a while; another Begin follows
      | <-- Herald(pair, bell) ------  |    or TimedOut, or (after a Stop) Stopped: the session has ended
+     | -- Stop -------------------->  |    of a session of which the station knows nothing (any more)
+     | <-- Unknown -----------------  |    so that news of its end comes before this, or was lost
 """
 
 from __future__ import annotations
@@ -56,13 +58,15 @@ class Stop(Message, frozen=True, tag="link-stop"):
 class Begin(Message, frozen=True, tag="link-begin"):
     """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`.
 
-    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|.
+    contrasts, success: what the station's calibration says of a pair that comes of it, |<XX>|, |<YY>|, |<ZZ>|, and of the
+    probability that one attempt makes one.
     """
 
     session: int
     first_emission_ns: int
     period_ns: int
     contrasts: Contrasts
+    success: float
 
 
 class Paused(Message, frozen=True, tag="link-paused"):
@@ -93,6 +97,12 @@ class Stopped(Message, frozen=True, tag="link-stopped"):
     session: int
 
 
+class Unknown(Message, frozen=True, tag="link-unknown"):
+    """Station to node: there is no such session (any more); if the node has heard of no end, that news was lost."""
+
+    session: int
+
+
 @dataclass(slots=True, eq=False)
 class Half:
     """A node's half of a Bell pair: what it was told (`pair`, `bell`) and its qubit."""
@@ -106,7 +116,11 @@ class Half:
 
 @dataclass(slots=True)
 class Session:
-    """A session under way: the position it offers, and since when it emits (None: not now)."""
+    """A session under way: the position it offers, and since when it emits (None: not now).
+
+    success: probability of one attempt, as the station says; earlier: how many heralds were to be expected of the
+    attempts before.
+    """
 
     label: str
     qubit: Qubit
@@ -114,7 +128,16 @@ class Session:
     period_ns: int = 1
     contrasts: Contrasts = UNKNOWN
     stopping: bool = False
+    success: float = 0.0
+    earlier: float = 0.0
 
+    def expected(self, now_ns: int) -> float:
+        """Return how many heralds were to be expected of all its attempts so far."""
+        return self.earlier + _attempts(self, now_ns) * self.success
+
+
+# So many heralds of a session, or of a label, should have come, and none has: by chance that is so once in 10^13.
+OVERDUE: Final = 30.0
 
 # How a port sends to its station.
 Send: TypeAlias = Callable[[str, Message], None]
@@ -133,6 +156,9 @@ class Port:
         self.patience_ns = patience_ns
         self.sessions: dict[int, Session] = {}
         self.emitted = 0  # attempts of sessions that have ended
+        self.latest = 0  # the greatest number of a pair so far
+        self.watched = False  # does somebody look after its sessions now and then?
+        self.fruitless: dict[str, float] = {}  # heralds that should have come of sessions since a label's last herald
         self._next = 1
 
     def fill(
@@ -157,6 +183,25 @@ class Port:
                 session.stopping = True
                 send(self.station, Stop(number))
 
+    def overdue(self, now_ns: int) -> list[int]:
+        """Return the sessions that should have had a herald long ago."""
+        return [n for n, s in self.sessions.items() if not s.stopping and s.expected(now_ns) > OVERDUE]
+
+    def ended_in_vain(self, session: Session, now_ns: int) -> bool:
+        """Note that a session ended without a herald; return whether its label is stalled from now on."""
+        before = self.fruitless.get(session.label, 0.0)
+        after = self.fruitless[session.label] = before + session.expected(now_ns)
+        return before <= OVERDUE < after
+
+    def bore_fruit(self, label: str) -> bool:
+        """Note that a herald came for a label, or that it is gone; return whether it was stalled."""
+        return self.fruitless.pop(label, 0.0) > OVERDUE
+
+    def stop(self, number: int, send: Send) -> None:
+        """Stop a session; it ends when the station has answered."""
+        self.sessions[number].stopping = True
+        send(self.station, Stop(number))
+
     def withdraw_all(self, send: Send) -> None:
         """Stop every session, even again: the station has begun a new life, in which it knows none of them."""
         for number, session in self.sessions.items():
@@ -166,15 +211,20 @@ class Port:
     def begun(self, message: Begin) -> None:
         """Note that a session's attempts begin."""
         if (session := self.sessions.get(message.session)) is not None:
-            self.emitted += _attempts(session, message.first_emission_ns)  # with an earlier partner
+            attempts = _attempts(session, message.first_emission_ns)  # with an earlier partner
+            self.emitted += attempts
+            session.earlier += attempts * session.success
             session.emitting_since_ns = message.first_emission_ns
             session.period_ns = message.period_ns
             session.contrasts = message.contrasts
+            session.success = message.success
 
     def paused(self, number: int, now_ns: int) -> None:
         """Note that a session's attempts rest."""
         if (session := self.sessions.get(number)) is not None:
-            self.emitted += _attempts(session, now_ns)
+            attempts = _attempts(session, now_ns)
+            self.emitted += attempts
+            session.earlier += attempts * session.success
             session.emitting_since_ns = None
 
     def ended(self, number: int, now_ns: int) -> Session | None:
@@ -191,6 +241,8 @@ class Port:
     def lose(self) -> None:
         """Forget all sessions, at a crash."""
         self.sessions.clear()
+        self.fruitless.clear()
+        self.latest, self.watched = 0, False
 
 
 def _attempts(session: Session, now_ns: int) -> int:

@@ -12,10 +12,11 @@ a slot of time or until a pair came of it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, TypeAlias
 
 from emulator import (
     MS,
@@ -35,11 +36,14 @@ from emulator import (
     Stop,
     Stopped,
     TimedOut,
+    Unknown,
 )
+from emulator.faults import CALIBRATED, Conditions, Disturb, Heralds
 from emulator.time import Alarm
 
 from .analysers import AnalyserQueue
 from .calibration import Calibration
+from .degraded import Degraded, degraded_model, with_false_heralds
 from .heralding import HeraldedStateModel
 
 
@@ -58,6 +62,9 @@ class PairSource(Protocol):
     ) -> None:
         """Put a pair into two positions."""
 
+
+# When attempts come to an end that never succeed: in 73 years.
+_NEVER_NS: Final = 1 << 61
 
 # Which two arms meet, by their numbers, the smaller first.
 Crossing: TypeAlias = tuple[int, int]
@@ -79,21 +86,28 @@ class Arm:
 class Switch:
     """A bounded number of analysers: how many, how long switching one takes, and how long it serves while others wait.
 
-    An optical switch of micro-mirrors needs some milliseconds.
+    at: the node beside which it is, if it is beside one that has an arm. An optical switch of micro-mirrors needs some milliseconds.
     """
 
     analysers: int
     dead_ns: int = MS
     slot_ns: int = 50 * MS
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """What attempts between two arms are like, at one setting."""
+    """What attempts between two arms are like, at one setting.
 
-    model: HeraldedStateModel
+    calibrated: as the station knows them; model: as they really are (None: none is ever heralded); met: whom to tell of
+    attempts that differ.
+    """
+
+    calibrated: HeraldedStateModel
+    model: HeraldedStateModel | None
     period_ns: int
     contrasts: Contrasts
+    met: tuple[Callable[[], None], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -118,6 +132,7 @@ class _Match:
     end: Alarm | None = None
     granted_ns: int = 0
     begun_ns: int = 0
+    setting: Crossing | None = None  # whom its analyser really joins, if the switch has stuck
 
     @property
     def crossing(self) -> Crossing:
@@ -140,6 +155,8 @@ class HeraldingStation(Actor):
     arm.
     """
 
+    role = "station"
+
     def __init__(
         self,
         name: str,
@@ -157,14 +174,21 @@ class HeraldingStation(Actor):
         self._sides = {arm.node: side for side, arm in enumerate(arms)}
         self._sequence = 0
         self._links: dict[tuple[Crossing, float], _Link] = {}
+        self._disturbances: dict[int, tuple[Disturb, Callable[[], None]]] = {}
+        self._forgers: dict[int, Callable[[Heralds], Heralds]] = {}
+        self._stuck: Callable[[], None] | None = None
+        self._out_of_order = 0  # analysers that are to be so
+        self._taken_out = 0  # and those that are
+        self.lose()
 
-    def begin(self) -> None:
-        """Start a life without sessions; pair numbers go on, so that no pair's name comes back."""
+    def lose(self) -> None:
+        """Lose all sessions; pair numbers go on, so that no pair's name comes back."""
         self._sessions: dict[tuple[int, int], _Session] = {}
         self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
         self._lives = [0] * len(self.arms)
         self._queue = AnalyserQueue[_Match](self.switch.slot_ns + self.switch.dead_ns if self.switch else 1)
-        self._idle: list[Crossing | None] = [None] * (self.switch.analysers if self.switch else 0)
+        self._taken_out = self._out_of_order
+        self._idle: list[Crossing | None] = [None] * (self.analysers - self._taken_out)
         self._overstaying: dict[_Match, None] = {}  # served for more than a slot, since nobody waited
 
     def handlers(self) -> Mapping[type[Message], Handler]:
@@ -197,7 +221,10 @@ class HeraldingStation(Actor):
         """Withdraw a session. There is always an answer: news of its end, or this station's memory, may be lost."""
         side = self._sides[envelope.sender]
         session = self._sessions.get((side, message.session))
-        partner = None if session is None else self._withdraw(session)
+        if session is None:
+            self.send(envelope.sender, Unknown(message.session))
+            return
+        partner = self._withdraw(session)
         self.send(envelope.sender, Stopped(message.session))
         if partner is not None:
             self._offer(partner)
@@ -210,7 +237,7 @@ class HeraldingStation(Actor):
         crossing = (min(sides[0], sides[1]), max(sides[0], sides[1]))
         link = self.link(crossing, message.min_fidelity)
         figures = LinkFigures(
-            link.model.p_success,
+            link.calibrated.p_success,
             link.period_ns,
             link.contrasts,
             (self.arms[sides[0]].latency_ns, self.arms[sides[1]].latency_ns),
@@ -259,7 +286,10 @@ class HeraldingStation(Actor):
             model = self.calibration.model(a.node, b.node, min_fidelity)
             preparation_ns = max(a.preparation_ns, b.preparation_ns)
             period_ns = max(1, preparation_ns + 2 * max(a.latency_ns, b.latency_ns))
-            found = self._links[crossing, min_fidelity] = _Link(model, period_ns, model.contrasts)
+            found = _Link(model, model, period_ns, model.contrasts)
+            if self._disturbances:
+                found = self._disturbed(found, a.node, b.node, min_fidelity)
+            self._links[crossing, min_fidelity] = found
         return found
 
     def _withdraw(self, session: _Session) -> _Session | None:
@@ -295,7 +325,9 @@ class HeraldingStation(Actor):
         if match is None:
             return
         set_already = match.crossing in self._idle
-        self._idle.remove(match.crossing if set_already else self._idle[0])
+        setting = match.crossing if set_already else self._idle[0]
+        self._idle.remove(setting)
+        match.setting = setting if self._stuck is not None else match.crossing
         match.granted_ns = self.now_ns
         self._attempt(match, 0 if set_already else switch.dead_ns)
 
@@ -303,13 +335,17 @@ class HeraldingStation(Actor):
         switch = self.switch
         if switch is None:
             return
-        self._idle.append(match.crossing)
+        if self._taken_out < self._out_of_order:
+            self._taken_out += 1
+        else:
+            self._idle.append(match.setting)
         served_ns = self.now_ns - match.granted_ns
         if match in self._overstaying:  # beyond its slot it had what nobody else wanted
             del self._overstaying[match]
             served_ns = min(served_ns, switch.dead_ns + max(switch.slot_ns, match.link.period_ns))
         self._queue.served(match, match.label, match.share, served_ns, self.now_ns)
-        self._give_analyser(switch)
+        if self._idle:
+            self._give_analyser(switch)
 
     def _slot_ends(self, match: _Match, switch: Switch) -> None:
         """Go on if nobody waits: the click is drawn anew, which makes no difference to a geometric distribution."""
@@ -345,18 +381,24 @@ class HeraldingStation(Actor):
         match.begun_ns = self.now_ns + delay_ns
         for session in match.sessions:
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
-            self._tell(session, Begin(session.number, first_ns, link.period_ns, link.contrasts))
+            begin = Begin(session.number, first_ns, link.period_ns, link.contrasts, link.calibrated.p_success)
+            self._tell(session, begin)
         slot_ns = None if self.switch is None else delay_ns + max(self.switch.slot_ns, link.period_ns)
         self._draw(match, slot_ns)
 
     def _draw(self, match: _Match, slot_ns: int | None) -> None:
         """Draw how the attempts from now on end: with a click, because patience has run out, or with their slot."""
-        link = match.link
-        attempts = link.model.draw_attempts(self.random("attempts").uniform())
-        end, fn = attempts, self._click
-        if match.patience is not None and attempts > match.patience:
+        link, model = match.link, match.link.model
+        for met in link.met:
+            met()
+        if self._stuck is not None and match.setting != match.crossing and self.switch is not None:
+            self._stuck()
+            model = None
+        uniform = self.random("attempts").uniform()
+        end, fn = None if model is None else model.draw_attempts(uniform), self._click
+        if match.patience is not None and (end is None or end > match.patience):
             end, fn = match.patience, self._time_out
-        delay_ns = match.begun_ns + end * link.period_ns - self.now_ns
+        delay_ns = _NEVER_NS if end is None else match.begun_ns + end * link.period_ns - self.now_ns
         if slot_ns is not None and delay_ns > slot_ns and self.switch is not None:
             match.end = self.alarm(slot_ns, self._slot_ends, match, self.switch)
         else:
@@ -365,22 +407,30 @@ class HeraldingStation(Actor):
     def _click(self, match: _Match) -> None:
         random = self.random("states")
         model = match.link.model
+        assert model is not None
         state = model.draw_state(random.uniform())
         mode = model.draw_mode(random.uniform())
         self._sequence += 1
         a, b = match.sessions
         times_ns = (self.now_ns - self.arms[a.side].latency_ns, self.now_ns - self.arms[b.side].latency_ns)
+        heralds: Heralds = []
+        for session, emitted_ns in zip(match.sessions, times_ns, strict=True):
+            del self._sessions[session.side, session.number]
+            herald = Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode)
+            heralds.append((self.arms[session.side].node, herald))
+        bell = int(state.bell)
+        if self._forgers:
+            heralds, bell = self._forged(heralds, bell)
         self._source.new_pair(
             state.pauli,
             a.qubit,
             b.qubit,
             times_ns=times_ns,
-            bell=state.bell,
+            bell=bell,
             loaded=(state.loaded_a, state.loaded_b),
         )
-        for session, emitted_ns in zip(match.sessions, times_ns, strict=True):
-            del self._sessions[session.side, session.number]
-            self._tell(session, Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode))
+        for node, herald in heralds:
+            self.send(node, herald)
         self._release_analyser(match)
 
     def _time_out(self, match: _Match) -> None:
@@ -391,3 +441,114 @@ class HeraldingStation(Actor):
 
     def _tell(self, session: _Session, message: Message) -> None:
         self.send(self.arms[session.side].node, message)
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    @property
+    def analysers(self) -> int:
+        """Return how many analysers are behind the switch; 0: there is no switch."""
+        return self.switch.analysers if self.switch else 0
+
+    def arms_to(self, a: str, b: str) -> tuple[str, ...]:
+        """Return the nodes at the ends of the arms that the fibre between two nodes consists of; none if there is none.
+
+        Where the station is at one of the two, as that behind the switch of a hub, the fibre is the other's arm.
+        """
+        if a == b or a not in self._sides or b not in self._sides:
+            return ()
+        if self.switch is None:
+            return a, b
+        return tuple(node for node, other in ((a, b), (b, a)) if other == self.switch.at)
+
+    def disturb(self, key: int, disturb: Disturb | None, met: Callable[[], None]) -> None:
+        """Let attempts differ from the calibration, from now on; call `met` whenever some begin that do."""
+        self._disturbances.pop(key, None)
+        if disturb is not None:
+            self._disturbances[key] = disturb, met
+        self._links.clear()
+        self._draw_anew()
+
+    def forge(self, key: int, forge: Callable[[Heralds], Heralds] | None) -> None:
+        """Let what is announced of a pair be something else; None: not any more."""
+        self._forgers.pop(key, None)
+        if forge is not None:
+            self._forgers[key] = forge
+
+    def take_out(self, analysers: int) -> int:
+        """Take analysers out of order, idle ones first; a negative number brings them back.
+
+        Returns how many were serving somebody. Those join the queue again.
+        """
+        assert self.switch is not None
+        self._out_of_order += analysers
+        serving = 0
+        while self._taken_out < self._out_of_order and self._idle:
+            self._idle.pop()
+            self._taken_out += 1
+        for match in self._matches():
+            if self._taken_out < self._out_of_order and match.end is not None:
+                self._pause(match, self.switch)
+                serving += 1
+        while self._taken_out > self._out_of_order:
+            self._taken_out -= 1
+            self._idle.append(None)
+            self._give_analyser(self.switch)
+        return serving
+
+    def stick(self, met: Callable[[], None] | None) -> None:
+        """Let the switch not move, though it says so; None: it moves again, and is set as it should be."""
+        self._stuck = met
+        if met is None:
+            wrong = [match for match in self._matches() if match.end is not None and match.setting != match.crossing]
+            for match in wrong:
+                match.setting = match.crossing
+                self._draw_match_anew(match)
+
+    def recount(self) -> int:
+        """Count pairs from 1 again; return how many it had counted."""
+        counted, self._sequence = self._sequence, 0
+        return counted
+
+    def _disturbed(self, link: _Link, a: str, b: str, min_fidelity: float) -> _Link:
+        """Return what attempts are really like."""
+        found = [(disturb(a, b), met) for _, (disturb, met) in sorted(self._disturbances.items())]
+        conditions = Conditions.together(other for other, _ in found)
+        met = tuple(fn for other, fn in found if other != CALIBRATED)
+        if not met:
+            return link
+        if not conditions.heralds:
+            return replace(link, model=None, met=met)
+        if isinstance(self.calibration, Degraded):
+            model = self.calibration.degraded(a, b, min_fidelity, conditions)
+        else:
+            model = degraded_model(link.calibrated, conditions)
+        if conditions.false_hz:
+            model = with_false_heralds(model, -math.expm1(-conditions.false_hz * link.period_ns * 1e-9))
+        return replace(link, model=model if model.p_success > 0 else None, met=met)
+
+    def _forged(self, heralds: Heralds, bell: int) -> tuple[Heralds, int]:
+        """Return what is announced, and the Bell state of which both nodes are told, if they are told the same."""
+        for _, forge in sorted(self._forgers.items()):
+            heralds = forge(heralds)
+        told = {herald.bell for _, herald in heralds}
+        return heralds, told.pop() if len(heralds) == 2 and len(told) == 1 else bell
+
+    def _matches(self) -> list[_Match]:
+        return list(dict.fromkeys(s.match for s in self._sessions.values() if s.match is not None))
+
+    def _draw_anew(self) -> None:
+        """Draw anew how attempts end that are under way, as they are not what they were."""
+        for match in self._matches():
+            self._draw_match_anew(match)
+
+    def _draw_match_anew(self, match: _Match) -> None:
+        match.link = self.link(match.crossing, max(session.min_fidelity for session in match.sessions))
+        if match.end is None:
+            return
+        match.end.cancel()
+        self._count_attempts(match)
+        slot_ns = None
+        if self.switch is not None and match not in self._overstaying:
+            most_ns = self.switch.dead_ns + max(self.switch.slot_ns, match.link.period_ns)
+            slot_ns = max(1, match.granted_ns + most_ns - self.now_ns)
+        self._draw(match, slot_ns)

@@ -181,7 +181,7 @@ def _switch(scenario: Scenario, plan: Plan, hub: str, star: Star, network: Netwo
         Arm(name, max(1, fibre.latency_ns), round(plan.profiles[name].preparation_us * US))
         for name, fibre in optics.fibres.items()
     ]
-    switch = Switch(star.analysers, round(star.switch_ms * MS), round(star.slot_ms * MS))
+    switch = Switch(star.analysers, round(star.switch_ms * MS), round(star.slot_ms * MS), hub)
     station = network.add(HeraldingStation(switch_name(hub), network.engine, optics, arms, switch=switch))
     for arm in arms:
         classical = _classical(links[arm.node]) if arm.node in links else {}

@@ -58,8 +58,8 @@ class Stop(Message, frozen=True, tag="link-stop"):
 class Begin(Message, frozen=True, tag="link-begin"):
     """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`.
 
-    contrasts, success: what the station's calibration says of a pair that comes of it, |<XX>|, |<YY>|, |<ZZ>|, and of the
-    probability that one attempt makes one.
+    contrasts, success: what the station's calibration says of a pair that comes of it, |<XX>|, |<YY>|, |<ZZ>|, and of
+    the probability that one attempt makes one.
     """
 
     session: int

@@ -13,8 +13,8 @@ from .schemes import DoubleClick, PairSource, SingleClick
 
 _Scheme = TypeVar("_Scheme", bound=SingleClick | DoubleClick | PairSource)
 
-# The share of heralds of each Bell state that a detector less leaves, if + works and if - does. One photon: Psi+ is a click
-# of +, Psi- one of -. Two: Psi+ is two clicks of one detector, Psi- one of each.
+# The share of heralds of each Bell state that a detector less leaves, if + works and if - does. One photon: Psi+ is a
+# click of +, Psi- one of -. Two: Psi+ is two clicks of one detector, Psi- one of each.
 _ONE_PHOTON: Final = (
     {BellState.PSI_PLUS: 1.0, BellState.PSI_MINUS: 0.0},
     {BellState.PSI_PLUS: 0.0, BellState.PSI_MINUS: 1.0},

@@ -86,7 +86,8 @@ class Arm:
 class Switch:
     """A bounded number of analysers: how many, how long switching one takes, and how long it serves while others wait.
 
-    at: the node beside which it is, if it is beside one that has an arm. An optical switch of micro-mirrors needs some milliseconds.
+    at: the node beside which it is, if it is beside one that has an arm. An optical switch of micro-mirrors needs some
+    milliseconds.
     """
 
     analysers: int

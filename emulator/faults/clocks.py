@@ -80,7 +80,7 @@ class ClockDrift(OnClock, frozen=True, tag="clock-drift"):
 
 
 class Holdover(OnClock, frozen=True, tag="holdover"):
-    """A node loses its reference (White Rabbit unlocks), and its oscillator drifts at a rate that is drawn, and ages."""
+    """A node loses its reference (White Rabbit unlocks); its oscillator drifts at a rate that is drawn, and ages."""
 
     step_s = 0.01
     drift_ppb: Annotated[float, Meta(ge=0, le=1e6, description="standard deviation of the drift at first")] = 10.0

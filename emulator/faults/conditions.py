@@ -60,7 +60,7 @@ class Conditions:
 
     @property
     def heralds(self) -> bool:
-        """Return whether attempts can be heralded at all: there is light, a detector, and it comes within the window."""
+        """Return whether attempts can be heralded at all: there are light and a detector, and it comes in time."""
         return not self.dark and any(self.detectors) and abs(self.skew_ns) <= self.window_ns / 2
 
 

@@ -33,7 +33,7 @@ LAYERS: Final = ("transport", "links", "circuits", "controller", "nobody")
 
 
 class FaultError(ValueError):
-    """A fault that cannot be. `part` is what is wrong of it: kind, target, attributes, start, end, probability, name."""
+    """A fault that cannot be; `part` is what is wrong: kind, target, attributes, start, end, probability or name."""
 
     def __init__(self, part: str, message: str) -> None:
         super().__init__(message)

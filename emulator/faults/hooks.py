@@ -25,7 +25,7 @@ class Station(Protocol):
     """A heralding station."""
 
     def arms_to(self, a: str, b: str) -> tuple[str, ...]:
-        """Return the nodes at the ends of the arms that the fibre between two nodes consists of; none if there is none."""
+        """Return the nodes at the ends of the arms that make the fibre between two nodes; none if there is none."""
 
     def disturb(self, key: int, disturb: Disturb | None, met: Callable[[], None]) -> None:
         """Let attempts differ from the calibration, from now on; call `met` whenever some begin that do.

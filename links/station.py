@@ -178,6 +178,7 @@ class HeraldingStation(Actor):
         self._disturbances: dict[int, tuple[Disturb, Callable[[], None]]] = {}
         self._forgers: dict[int, Callable[[Heralds], Heralds]] = {}
         self._stuck: Callable[[], None] | None = None
+        self._outages: dict[int, tuple[int, Callable[[], None]]] = {}
         self._out_of_order = 0  # analysers that are to be so
         self._taken_out = 0  # and those that are
         self.lose()
@@ -319,6 +320,8 @@ class HeraldingStation(Actor):
             self._pause(next(iter(self._overstaying)), switch)
         elif self._idle:
             self._give_analyser(switch)
+        for _, met in self._outages.values() if not self._idle else ():
+            met()
 
     def _give_analyser(self, switch: Switch) -> None:
         """Let whoever is next have an idle analyser, one that is set for them if there is any."""
@@ -475,26 +478,23 @@ class HeraldingStation(Actor):
         if forge is not None:
             self._forgers[key] = forge
 
-    def take_out(self, analysers: int) -> int:
-        """Take analysers out of order, idle ones first; a negative number brings them back.
-
-        Returns how many were serving somebody. Those join the queue again.
-        """
+    def take_out(self, key: int, analysers: int, met: Callable[[], None]) -> None:
+        """Take analysers out of order, idle ones first; 0 brings them back. Call `met` whenever somebody lacks one."""
         assert self.switch is not None
-        self._out_of_order += analysers
-        serving = 0
+        self._outages.pop(key, None)
+        if analysers:
+            self._outages[key] = analysers, met
+        self._out_of_order = min(self.analysers, sum(count for count, _ in self._outages.values()))
         while self._taken_out < self._out_of_order and self._idle:
             self._idle.pop()
             self._taken_out += 1
         for match in self._matches():
             if self._taken_out < self._out_of_order and match.end is not None:
                 self._pause(match, self.switch)
-                serving += 1
         while self._taken_out > self._out_of_order:
             self._taken_out -= 1
             self._idle.append(None)
             self._give_analyser(self.switch)
-        return serving
 
     def stick(self, met: Callable[[], None] | None) -> None:
         """Let the switch not move, though it says so; None: it moves again, and is set as it should be."""

@@ -113,6 +113,12 @@ class QuantumNode(PortNode):
         if (circuit := self._circuits.get(label)) is not None:
             self.abandon(circuit, port.station)
 
+    def stalled(self, label: str, port: Port) -> None:
+        """Record that a circuit gets no pairs; it waits until there are some again."""
+        circuit = self._circuits.get(label)
+        if circuit is not None and not circuit.closing:
+            self.record("stalled", label, port.station)
+
     def numbers_came_back(self, port: Port) -> None:
         """Give up the circuits over a station whose pairs cannot be told from earlier ones."""
         for circuit in list(self._circuits.values()):
@@ -429,7 +435,8 @@ class QuantumNode(PortNode):
         if circuit.cutoff is not None:
             circuit.cutoff.cancel()
         for port, _, _ in circuit.links:
-            port.bore_fruit(circuit.name)
+            if port.bore_fruit(circuit.name):
+                self.record("stall ends", circuit.name, port.station, 0)
         self.give_back_all(circuit)
         west = circuit.peers[WEST]
         if west is None:

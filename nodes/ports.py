@@ -76,6 +76,10 @@ class PortNode(Actor, ABC):
         """Take the news that the other side of a link has a half for a label whose herald did not come here."""
 
     @abstractmethod
+    def stalled(self, label: str, port: Port) -> None:
+        """Take the news that a label had no herald for so long that something must be wrong."""
+
+    @abstractmethod
     def numbers_came_back(self, port: Port) -> None:
         """Take the news that a station counts its pairs anew, so that names of pairs come back."""
 
@@ -141,7 +145,7 @@ class PortNode(Actor, ABC):
         port.latest = message.sequence
         if session is not None:
             if port.fruitless and port.bore_fruit(session.label):
-                self.record("flows", session.label, port.station)
+                self.record("stall ends", session.label, port.station, 1)
             pair = (port.station, message.sequence)
             half = Half(pair, message.bell, session.qubit, message.emitted_ns, session.contrasts)
             if self._disturbed:
@@ -155,7 +159,7 @@ class PortNode(Actor, ABC):
         if session is not None:
             self.memory.free(session.qubit)
             if port.ended_in_vain(session, self.now_ns):
-                self.record("stalled", session.label, port.station)
+                self.stalled(session.label, port)
             self.session_ended(session.label)
 
     def on_unknown(self, message: Unknown, envelope: Envelope) -> None:

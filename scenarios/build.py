@@ -24,11 +24,13 @@ from nodes import (
 )
 
 from .expand import CONTROLLER, Plan, ScenarioError, station_name, switch_name
+from .faults import inject_all
 from .monitor import Monitor
 from .optics import Optics
 from .paths import Topology
 from .promises import Promises
 from .schema import Link, Node, Route, Scenario, Star
+from .stalls import Stalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class World:
     routes: tuple[tuple[str, str], ...]
     programs: Programs
     promises: Promises
+    stalls: Stalls
 
     def install(self, name: str, program: Program) -> None:
         """Let an end node run a program. Raises LookupError if there is no such end node."""
@@ -53,7 +56,7 @@ class World:
 def build(
     scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
 ) -> World:
-    """Return the world of a scenario; raises ScenarioError if a link could never deliver a pair."""
+    """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault."""
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
     monitor = Monitor(network.engine, network.history, routes)
@@ -73,7 +76,10 @@ def build(
         _add_controller(scenario, topology, network)
     promises = Promises(monitor)
     promises.watch(network.history)
-    return World(network, monitor, routes, Programs(), promises)
+    stalls = Stalls()
+    stalls.watch(network.history)
+    inject_all(network, scenario.fault)
+    return World(network, monitor, routes, Programs(), promises, stalls)
 
 
 def _fibre(scenario: Scenario, link: Link) -> Fibre:

@@ -13,6 +13,7 @@ from nodes import Program
 from .build import World, build
 from .display import Lines, Table, attach
 from .expand import Plan, ScenarioError
+from .faults import inject_options
 from .load import InputError, load, located
 from .report import Run
 from .schema import Scenario
@@ -65,10 +66,15 @@ def run_scenario(
     rate: float = math.inf,
     seed: int = 0,
     settings: Iterable[str] = (),
+    faults: Iterable[str] = (),
     show: Show = "nothing",
 ) -> Run:
-    """Run a scenario for a span of emulated time. Raises InputError, or ActorCrashError if an actor crashed."""
+    """Run a scenario for a span of emulated time, with further faults (see `faults.parse`).
+
+    Raises InputError, or ActorCrashError if an actor crashed.
+    """
     scenario, _, world = prepare(name, settings, seed=seed, rate=rate)
+    inject_options(world.network, faults)
     for_ns = round(for_s * 1e9)
     display = None
     if show == "auto":

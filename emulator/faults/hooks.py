@@ -45,8 +45,8 @@ class Switching(Protocol):
     def analysers(self) -> int:
         """Return how many analysers it has; 0: there is no switch."""
 
-    def take_out(self, analysers: int) -> int:
-        """Take analysers out of order, a negative number to bring them back; return how many attempts that ended."""
+    def take_out(self, key: int, analysers: int, met: Callable[[], None]) -> None:
+        """Take analysers out of order, 0 to bring them back; call `met` whenever somebody lacks one."""
 
     def stick(self, met: Callable[[], None] | None) -> None:
         """Let the switch not move, though it says so; call `met` whenever it should have. None: it moves again."""

@@ -46,12 +46,8 @@ class AnalyserDown(OnStation, frozen=True, tag="analyser-down"):
             found.disturb(active.order, lambda _a, _b: Conditions(dark=True), active.met)
             return lambda: found.disturb(active.order, None, active.met)
         assert isinstance(found, Switching)
-        active.fired += found.take_out(self.analysers)
-
-        def undo() -> None:
-            found.take_out(-self.analysers)
-
-        return undo
+        found.take_out(active.order, self.analysers, active.met)
+        return lambda: found.take_out(active.order, 0, active.met)
 
 
 class SwitchStuck(OnStation, frozen=True, tag="switch-stuck"):

@@ -37,7 +37,7 @@ def degraded_scheme(scheme: _Scheme, conditions: Conditions) -> _Scheme:
         efficiency_a=scheme.efficiency_a * conditions.transmission_a,
         efficiency_b=scheme.efficiency_b * conditions.transmission_b,
         visibility=scheme.visibility * conditions.overlap,
-        dark_probability=1 - (1 - scheme.dark_probability) * (1 - conditions.dark_probability),
+        dark_probability=scheme.dark_probability + conditions.dark_probability * (1 - scheme.dark_probability),
     )
 
 

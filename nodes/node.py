@@ -435,7 +435,7 @@ class QuantumNode(PortNode):
         if circuit.cutoff is not None:
             circuit.cutoff.cancel()
         for port, _, _ in circuit.links:
-            if port.bore_fruit(circuit.name):
+            if port.forget(circuit.name):
                 self.record("stall ends", circuit.name, port.station, 0)
         self.give_back_all(circuit)
         west = circuit.peers[WEST]

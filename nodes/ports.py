@@ -144,7 +144,7 @@ class PortNode(Actor, ABC):
             self.numbers_came_back(port)
         port.latest = message.sequence
         if session is not None:
-            if port.fruitless and port.bore_fruit(session.label):
+            if port.bore_fruit(session.label, self.now_ns):
                 self.record("stall ends", session.label, port.station, 1)
             pair = (port.station, message.sequence)
             half = Half(pair, message.bell, session.qubit, message.emitted_ns, session.contrasts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import groupby
+from itertools import groupby, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,7 +102,7 @@ def test_a_bottleneck_sends_at_its_rate_and_drops_what_its_queue_cannot_hold(tal
     size = 8 * len(encode(talk.Count(N)))
     found = through(talk, "bandwidth", rate_bit_per_s=size * 500, queue_ms=100)  # half of what comes
     times = [arrivals[0][0] for arrivals in found if arrivals]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert gaps[1000:] == [2 * MS] * (len(gaps) - 1000)
     assert len(times) == pytest.approx(N / 2, rel=0.02)
     assert max(arrivals[0][0] / MS - (k + 10) for k, arrivals in enumerate(found) if arrivals) <= 102
@@ -117,7 +117,7 @@ def test_replayed_messages_are_old_and_come_once_more(talk: SimpleNamespace) -> 
 
 
 def test_two_faults_in_one_channel_act_in_the_order_of_the_schedule(talk: SimpleNamespace) -> None:
-    arrivals = []
+    arrivals: list[list[int]] = []
     for order in (("duplicate", "delay"), ("delay", "duplicate")):
         network, *_ = talk.pair(most=0)
         attributes: dict[str, Any] = {
@@ -127,9 +127,7 @@ def test_two_faults_in_one_channel_act_in_the_order_of_the_schedule(talk: Simple
         starts = {order[0]: 20, order[1]: 10}  # the later in the schedule begins first
         for kind in order:
             network.inject(kind, "alice>bob", start_ns=starts[kind], **attributes[kind])
-        network.timeline.at(
-            30, lambda channel=network.channel("alice", "bob"): arrivals.append(list(_pass(talk, channel)))
-        )
+        network.timeline.at(30, _pass, talk, network.channel("alice", "bob"), arrivals)
         network.run(for_ns=40)
     first, second = arrivals
     assert len(first) == len(second) == 2
@@ -137,11 +135,11 @@ def test_two_faults_in_one_channel_act_in_the_order_of_the_schedule(talk: Simple
     assert second[1] - second[0] == 7 * MS, "the delayed one was copied"
 
 
-def _pass(talk: SimpleNamespace, channel: Channel) -> list[int]:
+def _pass(talk: SimpleNamespace, channel: Channel, found: list[list[int]]) -> None:
     arrivals = [(Envelope("alice", 1, 0, talk.Count(1)), MS)]
     for fault in channel.faults:
         arrivals = [late for early in arrivals for late in fault.deliveries(*early)]
-    return [time_ns for _, time_ns in arrivals]
+    found.append([time_ns for _, time_ns in arrivals])
 
 
 @pytest.mark.parametrize(

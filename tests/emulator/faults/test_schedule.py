@@ -196,7 +196,7 @@ def test_a_crash_of_who_is_down_contradicts_and_so_does_a_pause(talk: SimpleName
     network, *_ = talk.pair()
     network.inject("crash", "bob", start_ns=MS, down_s=0.01)
     for kind in ("crash", "pause"):
-        with pytest.raises(FaultError, match="contradicts 'crash bob', which acts there from 0.001 s to 0.011 s"):
+        with pytest.raises(FaultError, match=r"contradicts 'crash bob', which acts there from 0\.001 s to 0\.011 s"):
             network.inject(kind, "bob", start_ns=5 * MS)
     network.inject("pause", "bob", start_ns=11 * MS, end_ns=12 * MS)
 

@@ -163,6 +163,7 @@ class EndNode(QuantumNode):
         """Ask for every demand, and behave as the programs of this node do; until the end of the run."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._closing.wait)  # more demands may come until then
             for demand in self.demands:
                 nursery.start_soon(self._serve, demand)
             for behaviour in self.behaviours:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
 
 from emulator import MS, Bank, Engine, FaultError, MemoryFullError, MemoryNoise, QuantumMemory, Qubit, S
 from emulator.faults.hardware import Hastened
@@ -210,7 +211,7 @@ def test_an_end_of_a_request_that_a_node_overlooks_does_no_harm(worlds: SimpleNa
                         pair = await request.pair()
                         got.append(number)
                         node.discard(pair.qubit)
-                await node.sleep(0.005)
+                await trio.sleep(0.005)
 
     async def bob(node: ProgramNode) -> None:
         async with node.accept("alice") as circuit:

@@ -197,6 +197,11 @@ class HeraldingStation(Actor):
         """Return what the station listens to."""
         return {Start: self.on_start, Stop: self.on_stop, Enquire: self.on_enquire}
 
+    def neighbour_began(self, name: str) -> None:
+        """Drop the sessions of a node's earlier life, even if its new one begins no others."""
+        if name in self._sides:
+            self._drop_all(self._sides[name])
+
     def held(self) -> Mapping[str, int]:
         """Return the sessions that have not ended."""
         return {"sessions": len(self._sessions)}
@@ -252,10 +257,13 @@ class HeraldingStation(Actor):
         """Drop the sessions of a node's earlier life: its positions are no more."""
         if incarnation > self._lives[side]:
             self._lives[side] = incarnation
-            old = [s for s in self._sessions.values() if s.side == side]
-            for partner in [self._withdraw(session) for session in old]:
-                if partner is not None:
-                    self._offer(partner)
+            self._drop_all(side)
+
+    def _drop_all(self, side: int) -> None:
+        old = [s for s in self._sessions.values() if s.side == side]
+        for partner in [self._withdraw(session) for session in old]:
+            if partner is not None:
+                self._offer(partner)
 
     # -- who meets whom --------------------------------------------------------------------------------------------
 

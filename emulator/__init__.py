@@ -7,6 +7,7 @@ from .actor import MS, US, Actor, Handler, S, UnknownActorError
 from .channel import Channel, ChannelFault
 from .comparison import Comparison, ComparisonOverError, Difference
 from .envelope import Envelope
+from .faults import Fault, FaultError, Injection
 from .figures import Enquire, Figures, LinkFigures
 from .inputs import Input, Inputs
 from .light import Light
@@ -29,6 +30,7 @@ from .port import (
     Stop,
     Stopped,
     TimedOut,
+    Unknown,
 )
 from .quantum import (
     PERFECT,
@@ -96,12 +98,15 @@ __all__ = [
     "Engine",
     "Enquire",
     "Envelope",
+    "Fault",
+    "FaultError",
     "Figures",
     "Gate",
     "Half",
     "Handler",
     "Herald",
     "History",
+    "Injection",
     "Input",
     "Inputs",
     "Light",
@@ -144,6 +149,7 @@ __all__ = [
     "Timeline",
     "TrainId",
     "UnderWayError",
+    "Unknown",
     "UnknownActorError",
     "Vector",
     "after_storage",

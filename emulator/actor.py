@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
 import outcome
@@ -45,8 +46,23 @@ S: Final = 1_000_000_000
 RANK_BITS: Final = 20  # actors are numbered below 2^20; a rank packs who acts and who sent
 
 
+# What is to be called, and with what.
+Postponed: TypeAlias = tuple[Callable[..., None], tuple[Any, ...]]
+
+# Whether a message is to be overlooked.
+Overlook: TypeAlias = Callable[[Message], bool]
+
+
 class UnknownActorError(LookupError):
     """A message to an actor to whom no channel leads."""
+
+
+@dataclass(slots=True)
+class Standstill:
+    """A pause of an actor: its connections, which it cannot use, and what it is late for."""
+
+    connections: dict[str, Connection]
+    postponed: list[Postponed] = field(default_factory=list)
 
 
 class Cell:
@@ -76,6 +92,8 @@ class Cell:
         self.scope = trio.CancelScope()
         self._handlers: Mapping[type[Message], Handler] = {}
         self._on_crash = on_crash
+        self._standstill: Standstill | None = None  # while paused, and then it is not `alive`
+        self._overlooks: dict[int, tuple[type[Message], Overlook]] = {}
 
     def connect(self, neighbour: str, channel: Channel, round_trip_ns: int) -> None:
         """Take the channel to a neighbour."""
@@ -88,7 +106,7 @@ class Cell:
         self.alive = True
         self.mailbox = Mailbox()
         self.scope = trio.CancelScope()
-        self._handlers = self.actor.handlers()
+        self._listen()
         self.history.add(self.timeline.now_ns, self.actor.name, "begins", (self.incarnation,))
         for connection in self.connections.values():
             connection.begin(self.incarnation, self.timeline.now_ns)
@@ -98,7 +116,7 @@ class Cell:
         """Take an envelope from a channel."""
         if self.alive:
             self.connections[envelope.sender].receive(envelope, self.timeline.now_ns)
-        else:
+        elif not self.postpone(self.deliver, envelope):
             self.lost += 1
 
     def hand_on(self, envelope: Envelope) -> None:
@@ -133,6 +151,8 @@ class Cell:
         """Run a timer, unless it was set in an earlier life."""
         if incarnation == self.incarnation and self.alive:
             self.guard(fn, *args)
+        else:
+            self.postpone(self.fire, incarnation, fn, args)
 
     def guard(self, fn: Callable[..., None], *args: Any) -> None:
         """Call something of the actor's; an error in it is a crash."""
@@ -143,19 +163,82 @@ class Cell:
 
     def crash(self, error: Exception) -> None:
         """End this life: memory is lost, behaviours are cancelled, timers are void; then ask the supervisor."""
-        if not self.alive:
+        if not self.alive and self._standstill is None:
             return
         self.alive = False
+        standstill = self._end_standstill()
         self.history.add(self.timeline.now_ns, self.actor.name, "crashes", (type(error).__name__,))
         self.scope.cancel()
         for connection in self.connections.values():
             connection.end()
         self.actor.lose()
+        for (
+            fn,
+            args,
+        ) in standstill:  # nothing comes of them any more, but for tasks that wait for the end of an operation
+            fn(*args)
         self._on_crash(self, error)
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Return whether the actor stands still."""
+        return self._standstill is not None
+
+    def pause(self) -> None:
+        """Let the actor stand still: nothing reaches it, and nothing that it does goes out, until `resume`."""
+        if self.alive:
+            self.alive = False
+            self._standstill = Standstill(self.connections)
+            self.connections = {}
+
+    def resume(self) -> int:
+        """Let the actor go on, and have it do at once all that it was late for; return how much that was."""
+        if self._standstill is None:  # it crashed meanwhile
+            return 0
+        postponed = self._end_standstill()
+        self.alive = True
+        rank = self.rank << RANK_BITS
+        for fn, args in postponed:
+            self.timeline.at(self.timeline.now_ns, fn, *args, rank=rank)
+        return len(postponed)
+
+    def postpone(self, fn: Callable[..., None], *args: Any) -> bool:
+        """Call something at the end of the present pause; return False if there is none."""
+        if self._standstill is None:
+            return False
+        self._standstill.postponed.append((fn, args))
+        return True
+
+    def _end_standstill(self) -> list[Postponed]:
+        standstill, self._standstill = self._standstill, None
+        if standstill is None:
+            return []
+        self.connections = standstill.connections
+        return standstill.postponed
+
+    def overlook(self, key: int, kind: type[Message] | None, overlook: Overlook = lambda _: True) -> None:
+        """Let the actor overlook messages of a type for which `overlook` is true; None: not any more."""
+        self._overlooks.pop(key, None)
+        if kind is not None:
+            self._overlooks[key] = kind, overlook
+        if self.alive:
+            self._listen()
+
+    def _listen(self) -> None:
+        handlers = dict(self.actor.handlers())
+        for key in sorted(self._overlooks):
+            kind, overlook = self._overlooks[key]
+            if (handler := handlers.get(kind)) is not None:
+                handlers[kind] = _unless(overlook, handler)
+        self._handlers = handlers
 
 
 class Actor:
     """Base of every node, station and controller. Subclasses override the first seven methods."""
+
+    role = "actor"  # what kind of actor it is, in words
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -211,6 +294,8 @@ class Actor:
         cell = self._cell
         connection = cell.connections.get(to)
         if connection is None:
+            if to in cell.channels and cell.postpone(cell.fire, cell.incarnation, self.send, (to, message)):
+                return
             raise UnknownActorError(f"{self.name} has no channel to {to!r}, only to {sorted(cell.channels)}")
         if not connection.send(message, cell.timeline.now_ns):
             self.record("queue full", to)
@@ -252,6 +337,8 @@ class Actor:
         results: list[outcome.Outcome[R]] = []
 
         def finish() -> None:
+            if cell.postpone(finish):
+                return
             if cell.alive and cell.incarnation == life:  # else a crash came first, and there is nothing left to act on
                 results.append(outcome.capture(fn, *args))
             place.wake()
@@ -283,3 +370,11 @@ class Actor:
     def record(self, kind: str, *fields: Any) -> None:
         """Write into the history."""
         self._cell.history.add(self._cell.timeline.now_ns, self.name, kind, fields)
+
+
+def _unless(overlook: Overlook, handler: Handler) -> Handler:
+    def handle(message: Message, envelope: Envelope) -> None:
+        if not overlook(message):
+            handler(message, envelope)
+
+    return handle

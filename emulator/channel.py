@@ -92,6 +92,10 @@ class Channel:
             self._schedule(late, time_ns)
         return True
 
+    def release(self, envelope: Envelope) -> None:
+        """Let an envelope arrive now that a fault has held back."""
+        self._schedule(envelope, self._timeline.now_ns)
+
     def _schedule(self, envelope: Envelope, arrival_ns: int) -> None:
         self.under_way += 1
         self._timeline.at(arrival_ns, self._arrive, envelope, rank=self.rank)

@@ -38,6 +38,9 @@ class QuantumDevice(Protocol):
     def close(self, qubit: QubitId) -> None:
         """Free a position."""
 
+    def store(self, qubit: QubitId, noise: Noise, time_ns: int) -> None:
+        """Let an open position decohere otherwise from now on."""
+
     def new_qubit(self, qubit: QubitId, time_ns: int) -> None:
         """Prepare |0>."""
 
@@ -134,6 +137,8 @@ class QuantumMemory:
         self._generation: dict[int, int] = {}
         self._qubits: dict[QubitId, Qubit] = {}
         self._borrowed: dict[QubitId, bool] = {}  # and whether they are kept
+        self._spoilt: dict[str, list[int]] = {name: [] for name in self._banks}
+        self._to_spoil: dict[str, int] = {}  # how many more, as soon as they are free
         first = 0
         for name, bank in self._banks.items():
             positions = range(first, first + bank.positions)
@@ -160,7 +165,9 @@ class QuantumMemory:
         if bank not in self._banks:
             return 0
         kept = sum(kept and self._qubits[qubit].bank == bank for qubit, kept in self._borrowed.items())
-        return self._banks[bank].positions - kept - sum(n for (b, _), n in self._reserved.items() if b == bank)
+        spoilt = len(self._spoilt[bank]) + self._to_spoil.get(bank, 0)
+        reserved = sum(n for (b, _), n in self._reserved.items() if b == bank)
+        return self._banks[bank].positions - kept - spoilt - reserved
 
     def surplus(self, bank: str) -> int:
         """Return how many free positions of a bank can be borrowed; below 0: how many have to come back."""
@@ -183,7 +190,7 @@ class QuantumMemory:
 
     def unreserve(self, bank: str, owner: Owner, positions: int) -> None:
         """Give back some of an owner's reserved positions, which must not be in use."""
-        if positions > self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0):
+        if positions > self._unused(bank, owner):
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
 
@@ -218,8 +225,11 @@ class QuantumMemory:
 
     def spare(self, bank: str, owner: Owner) -> int:
         """Return how many of an owner's reserved positions are not in use, and free now."""
-        idle = self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0)
+        idle = self._unused(bank, owner)
         return min(idle, len(self._free[bank])) if idle else 0
+
+    def _unused(self, bank: str, owner: Owner) -> int:
+        return self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0)
 
     def take(self, bank: str, owner: Owner) -> Qubit:
         """Put one of an owner's reserved positions into use; raises MemoryFullError if there is none."""
@@ -268,6 +278,38 @@ class QuantumMemory:
         if not self._borrowed or self._borrowed.pop(qubit.id, None) is None:
             self._taken[qubit.bank, qubit.owner] -= 1
         self._free[qubit.bank].append(qubit.id[1])
+        if self._to_spoil:
+            self._spoil_free(qubit.bank)
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    @property
+    def banks(self) -> Mapping[str, Bank]:
+        """Return the banks by name."""
+        return self._banks
+
+    def spoil(self, bank: str, positions: int) -> None:
+        """Take positions of a bank out of use, those in use as soon as they are free; a negative number mends them."""
+        wanted = len(self._spoilt[bank]) + self._to_spoil.pop(bank, 0) + positions
+        while len(self._spoilt[bank]) > wanted:
+            self._free[bank].append(self._spoilt[bank].pop())
+        if wanted > len(self._spoilt[bank]):
+            self._to_spoil[bank] = wanted - len(self._spoilt[bank])
+            self._spoil_free(bank)
+
+    def _spoil_free(self, bank: str) -> None:
+        wanted, free = self._to_spoil.pop(bank, 0), self._free[bank]
+        while wanted and free:
+            self._spoilt[bank].append(free.pop())
+            wanted -= 1
+        if wanted:
+            self._to_spoil[bank] = wanted
+
+    def use(self, device: QuantumDevice, now_ns: int) -> None:
+        """Use another device, such as one that is worn: what is stored decoheres accordingly from now on."""
+        self._device = device
+        for qubit in self._qubits.values():
+            device.store(qubit.id, self._banks[qubit.bank].noise, now_ns)
 
     def lose(self) -> None:
         """Lose everything: all qubits, all reservations. Generations go on, so that no old name comes back."""

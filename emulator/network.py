@@ -11,6 +11,7 @@ import trio
 
 from .actor import MS, RANK_BITS, Actor, Cell, S, UnknownActorError
 from .channel import Channel
+from .faults import Attribute, Injection, Schedule
 from .inputs import OUTSIDE, Inputs
 from .quantum import Engine
 from .records import History
@@ -69,6 +70,8 @@ class Network:
         self._interrupted = False
         self._draining = False
         self._last_lives: set[str] = set()  # who was restarted while the run ends
+        self._taken_down: set[str] = set()  # who stays down until `revive`
+        self.faults = Schedule(self)
         self._nursery: trio.Nursery
         self._main_scope = trio.CancelScope()
         self._span_scope = trio.CancelScope()
@@ -164,9 +167,54 @@ class Network:
             self._failure = error
             self._main_scope.cancel()
 
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def inject(
+        self,
+        kind: str,
+        target: str,
+        *,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        probability: float = 1.0,
+        name: str = "",
+        **attributes: Attribute,
+    ) -> Injection:
+        """Inject a fault, from a start (None: now) to an end (None: none); see `emulator.faults`. Raises FaultError.
+
+        What is returned ends the fault by its `end`, or as the context manager of a `with` block.
+        """
+        return self.faults.inject(
+            kind, target, start_ns=start_ns, end_ns=end_ns, probability=probability, name=name, attributes=attributes
+        )
+
     def crash(self, name: str, error: Exception | None = None) -> None:
-        """Crash an actor from outside, as a fault does."""
+        """Crash an actor from outside; whether and when it begins again is what was said when it was added."""
         self._cells[name].crash(error or InjectedCrash("crashed on purpose"))
+
+    def take_down(self, name: str) -> bool:
+        """Crash an actor that stays down until `revive`; return whether it was up."""
+        cell = self._cells[name]
+        if not (cell.alive or cell.paused):
+            return False
+        self._taken_down.add(name)
+        cell.crash(InjectedCrash("a fault"))
+        return True
+
+    def revive(self, name: str) -> None:
+        """Let an actor begin a new life that was taken down."""
+        self._taken_down.discard(name)
+        self._begin(self._cells[name])
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all actors, sorted."""
+        return sorted(self._cells)
+
+    def cell(self, name: str) -> Cell:
+        """Return where an actor lives: for faults; no actor sees this. Raises UnknownActorError."""
+        self._known(name)
+        return self._cells[name]
 
     async def _main(self, for_ns: int, drain_ns: int) -> Outcome:
         self.token = trio.lowlevel.current_trio_token()
@@ -239,6 +287,8 @@ class Network:
 
     def _crashed(self, cell: Cell, error: Exception) -> None:
         name, now_ns = cell.actor.name, self.timeline.now_ns
+        if name in self._taken_down:
+            return
         if name in self._restart_ns:
             if self._draining and name in self._last_lives:
                 return  # or one that crashes again and again would keep the end of the run from coming
@@ -254,6 +304,7 @@ class Network:
     def _begin_drain(self) -> None:
         # Nobody watches any more: the rest need not be paced, and pacing is no part of the history.
         self.timeline.rate = math.inf
+        self.faults.heal()
         self._draining = True
         self.inputs.close()
         for name in sorted(self._cells):

@@ -9,6 +9,8 @@ label (the circuit they serve), tells both when to emit (`Begin`), and announces
      | <-- Begin(first emission) ---  |    the other side has one too: attempts begin
      | <-- Paused ------------------  |    others are served, or the other side withdrew; another Begin may follow
      | <-- Herald(pair, bell) ------  |    or TimedOut, or (after a Stop) Stopped: the session has ended
+     | -- Stop -------------------->  |    of a session of which the station knows nothing (any more)
+     | <-- Unknown -----------------  |    so that news of its end comes before this, or was lost
 """
 
 from __future__ import annotations
@@ -57,8 +59,9 @@ class Stop(Message, frozen=True, tag="link-stop"):
 class Begin(Message, frozen=True, tag="link-begin"):
     """Station to node: attempts run from `first_emission_ns` on, one each `period_ns`.
 
-    contrasts: what the station's calibration says of a pair that comes of it: |<XX>|, |<YY>|, |<ZZ>|; bias: the means
-    of the announced sign of ZZ and of it times <Z> of the receiver's half and of the other; loaded: see `Loaded`.
+    contrasts, success: what the station's calibration says of a pair that comes of it, |<XX>|, |<YY>|, |<ZZ>|, and of
+    the probability that one attempt makes one; bias: the means of the announced sign of ZZ and of it times <Z> of the
+    receiver's half and of the other; loaded: see `Loaded`.
     """
 
     session: int
@@ -67,6 +70,7 @@ class Begin(Message, frozen=True, tag="link-begin"):
     contrasts: Contrasts
     bias: Bias
     loaded: Loaded
+    success: float
 
 
 class Paused(Message, frozen=True, tag="link-paused"):
@@ -97,6 +101,12 @@ class Stopped(Message, frozen=True, tag="link-stopped"):
     session: int
 
 
+class Unknown(Message, frozen=True, tag="link-unknown"):
+    """Station to node: there is no such session (any more); if the node has heard of no end, that news was lost."""
+
+    session: int
+
+
 @dataclass(slots=True, eq=False)
 class Half:
     """A node's half of a Bell pair: what it was told (`pair`, `bell`) and its qubit.
@@ -119,7 +129,11 @@ class Half:
 
 @dataclass(slots=True)
 class Session:
-    """A session under way: the position it offers, and since when it emits (None: not now)."""
+    """A session under way: the position it offers, and since when it emits (None: not now).
+
+    success: probability of one attempt, as the station says; earlier: how many heralds were to be expected of the
+    attempts before.
+    """
 
     label: str
     qubit: Qubit
@@ -129,7 +143,16 @@ class Session:
     bias: Bias = UNBIASED
     loaded: Loaded = FULL
     stopping: bool = False
+    success: float = 0.0
+    earlier: float = 0.0
 
+    def expected(self, now_ns: int) -> float:
+        """Return how many heralds were to be expected of all its attempts so far."""
+        return self.earlier + _attempts(self, now_ns) * self.success
+
+
+# So many heralds of a session, or of a label, should have come, and none has: by chance that is so once in 10^13.
+OVERDUE: Final = 30.0
 
 # How a port sends to its station.
 Send: TypeAlias = Callable[[str, Message], None]
@@ -148,6 +171,10 @@ class Port:
         self.patience_ns = patience_ns
         self.sessions: dict[int, Session] = {}
         self.emitted = 0  # attempts of sessions that have ended
+        self.latest = 0  # the greatest number of a pair so far
+        self.watched = False  # does somebody look after its sessions now and then?
+        self.fruitless: dict[str, float] = {}  # heralds that should have come of sessions since a label's last herald
+        self._fruit_ns: dict[str, int] = {}  # when each label had its last herald
         self._next = 1
 
     def fill(
@@ -169,13 +196,36 @@ class Port:
         """Stop all sessions of a label; each ends when the station has answered."""
         for number, session in self.sessions.items():
             if session.label == label:
-                self.stop(number, session, send)
+                self.stop(number, send)
 
-    def stop(self, number: int, session: Session, send: Send) -> None:
+    def stop(self, number: int, send: Send) -> None:
         """Stop a session, unless that has been done; it ends when the station has answered."""
+        session = self.sessions[number]
         if not session.stopping:
             session.stopping = True
             send(self.station, Stop(number))
+
+    def overdue(self, now_ns: int) -> list[int]:
+        """Return the sessions that should have had a herald long ago."""
+        return [n for n, s in self.sessions.items() if not s.stopping and s.expected(now_ns) > OVERDUE]
+
+    def ended_in_vain(self, session: Session, now_ns: int) -> bool:
+        """Note that a session ended without a herald; return whether its label is stalled from now on."""
+        if self._fruit_ns.get(session.label, -1) >= (session.emitting_since_ns or 0):
+            return False  # others of its label had heralds meanwhile
+        before = self.fruitless.get(session.label, 0.0)
+        after = self.fruitless[session.label] = before + session.expected(now_ns)
+        return before <= OVERDUE < after
+
+    def bore_fruit(self, label: str, now_ns: int) -> bool:
+        """Note that a herald came for a label; return whether it was stalled."""
+        self._fruit_ns[label] = now_ns
+        return bool(self.fruitless) and self.fruitless.pop(label, 0.0) > OVERDUE
+
+    def forget(self, label: str) -> bool:
+        """Forget a label that is gone; return whether it was stalled."""
+        self._fruit_ns.pop(label, None)
+        return self.fruitless.pop(label, 0.0) > OVERDUE
 
     def withdraw_all(self, send: Send) -> None:
         """Stop every session, even again: the station has begun a new life, in which it knows none of them."""
@@ -186,15 +236,20 @@ class Port:
     def begun(self, message: Begin) -> None:
         """Note that a session's attempts begin."""
         if (session := self.sessions.get(message.session)) is not None:
-            self.emitted += _attempts(session, message.first_emission_ns)  # with an earlier partner
+            attempts = _attempts(session, message.first_emission_ns)  # with an earlier partner
+            self.emitted += attempts
+            session.earlier += attempts * session.success
             session.emitting_since_ns = message.first_emission_ns
             session.period_ns = message.period_ns
             session.contrasts, session.bias, session.loaded = message.contrasts, message.bias, message.loaded
+            session.success = message.success
 
     def paused(self, number: int, now_ns: int) -> None:
         """Note that a session's attempts rest."""
         if (session := self.sessions.get(number)) is not None:
-            self.emitted += _attempts(session, now_ns)
+            attempts = _attempts(session, now_ns)
+            self.emitted += attempts
+            session.earlier += attempts * session.success
             session.emitting_since_ns = None
 
     def ended(self, number: int, now_ns: int) -> Session | None:
@@ -216,6 +271,9 @@ class Port:
     def lose(self) -> None:
         """Forget all sessions, at a crash."""
         self.sessions.clear()
+        self.fruitless.clear()
+        self._fruit_ns.clear()
+        self.latest, self.watched = 0, False
 
 
 def _attempts(session: Session, now_ns: int) -> int:

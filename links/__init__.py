@@ -1,6 +1,7 @@
 """Links: fibre, the heralded states of each scheme, and the heralding station that makes pairs between two nodes."""
 
 from .calibration import BrightStates, Calibration, Fixed
+from .degraded import degraded_model, degraded_scheme, with_detectors
 from .fibre import Fibre
 from .heralding import HeraldedState, HeraldedStateModel
 from .schemes import (
@@ -31,5 +32,8 @@ __all__ = [
     "SenderReceiver",
     "SingleClick",
     "Switch",
+    "degraded_model",
+    "degraded_scheme",
     "light_ns",
+    "with_detectors",
 ]

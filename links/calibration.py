@@ -59,19 +59,23 @@ class BrightStates:
         self._range = (dimmest, brightest)
 
     def at_least(self, min_fidelity: float) -> HeraldedStateModel:
+        """Return the model of `setting`."""
+        return self._dimmed(self.setting(min_fidelity))
+
+    def setting(self, min_fidelity: float) -> float:
         """Return the brightest setting whose pairs have at least a fidelity; if there is none, the best."""
         if min_fidelity <= 0:
-            return self._dimmed(1.0)
+            return 1.0
         best = self._best()
         low, high = best, self._range[1]
         if self._dimmed(high).fidelity >= min_fidelity:
-            return self._dimmed(high)
+            return high
         if self._dimmed(best).fidelity <= min_fidelity:
-            return self._dimmed(best)
+            return best
         for _ in range(self._STEPS):  # between the best and the brightest the fidelity only falls
             middle = (low + high) / 2
             low, high = (middle, high) if self._dimmed(middle).fidelity >= min_fidelity else (low, middle)
-        return self._dimmed(low)
+        return low
 
     def _best(self) -> float:
         """Return the setting of best fidelity, by golden-section search on a logarithmic scale.

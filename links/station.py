@@ -16,10 +16,11 @@ program sends (`Light`) passes in the same way.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -44,11 +45,14 @@ from emulator import (
     Stop,
     Stopped,
     TimedOut,
+    Unknown,
 )
+from emulator.faults import CALIBRATED, Conditions, Disturb, Heralds
 from emulator.time import Alarm
 
 from .analysers import AnalyserQueue
 from .calibration import Calibration
+from .degraded import Degraded, degraded_model, with_false_heralds
 from .heralding import HeraldedStateModel
 
 
@@ -70,6 +74,8 @@ class PairSource(Protocol):
 
 # What a node is told of a pair to come: its contrasts, and, from its own side, its bias and how likely it is full.
 _Told: TypeAlias = tuple[Contrasts, Bias, Loaded]
+# When attempts come to an end that never succeed: in 73 years.
+_NEVER_NS: Final = 1 << 61
 
 # Which two arms meet, by their numbers, the smaller first.
 Crossing: TypeAlias = tuple[int, int]
@@ -106,29 +112,35 @@ def light_ns(a: Arm, b: Arm) -> int:
 class Switch:
     """A bounded number of analysers: how many, how long switching one takes, and how long it serves while others wait.
 
-    An optical switch of micro-mirrors needs some milliseconds.
+    at: the node beside which it is, if it is beside one that has an arm. An optical switch of micro-mirrors needs some
+    milliseconds.
     """
 
     analysers: int
     dead_ns: int = MS
     slot_ns: int = 50 * MS
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
     """What attempts between two arms are like, at one setting.
 
-    first_ns: from the notice that attempts begin until light of the first one is here; emission_ns: when each side's
-    photon leaves it (or, at a receiver, gets there), from when light is here; lag_ns: how much later than that the news
-    of a click at the other side's receiver is here.
+    calibrated: as the station knows them; model: as they really are (None: none is ever heralded); first_ns: from the
+    notice that attempts begin until light of the first one is here; emission_ns: when each side's photon leaves it (or,
+    at a receiver, gets there), from when light is here; lag_ns: how much later than that the news of a click at the
+    other side's receiver is here; told: what the nodes are told, that on the arm of the smaller number first; met: whom
+    to tell of attempts that differ.
     """
 
-    model: HeraldedStateModel
+    calibrated: HeraldedStateModel
+    model: HeraldedStateModel | None
     period_ns: int
     first_ns: int
     emission_ns: tuple[int, int]
     lag_ns: tuple[int, int]
-    told: tuple[_Told, _Told]  # to the arm of the smaller number, and to the other
+    told: tuple[_Told, _Told]
+    met: tuple[Callable[[], None], ...] = ()
 
 
 def _told(model: HeraldedStateModel) -> tuple[_Told, _Told]:
@@ -161,6 +173,7 @@ class _Match:
     end: Alarm | None = None
     granted_ns: int = 0
     begun_ns: int = 0
+    setting: Crossing | None = None  # whom its analyser really joins, if the switch has stuck
 
     @property
     def crossing(self) -> Crossing:
@@ -182,6 +195,8 @@ class HeraldingStation(Actor):
     whoever comes). An attempt takes the preparation and the way of the light, see `light_ns`.
     """
 
+    role = "station"
+
     def __init__(
         self,
         name: str,
@@ -199,15 +214,23 @@ class HeraldingStation(Actor):
         self._sides = {arm.node: side for side, arm in enumerate(arms)}
         self._sequence = 0
         self._links: dict[tuple[Crossing, float], _Link] = {}
+        self._disturbances: dict[int, tuple[Disturb, Callable[[], None]]] = {}
+        self._forgers: dict[int, Callable[[Heralds], Heralds]] = {}
+        self._stuck: Callable[[], None] | None = None
+        self._outages: dict[int, tuple[int, Callable[[], None]]] = {}
+        self._out_of_order = 0  # analysers that are to be so
+        self._taken_out = 0  # and those that are
+        self.lose()
 
-    def begin(self) -> None:
-        """Start a life without sessions; pair numbers go on, so that no pair's name comes back."""
+    def lose(self) -> None:
+        """Lose all sessions; pair numbers go on, so that no pair's name comes back."""
         self._sessions: dict[tuple[int, int], _Session] = {}
         self._lagging: set[tuple[int, int]] = set()  # sessions with a pair, of which the news is not here yet
         self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
         self._lives = [0] * len(self.arms)
         self._queue = AnalyserQueue[_Match](self._longest_slot_ns())
-        self._idle: list[Crossing | None] = [None] * (self.switch.analysers if self.switch else 0)
+        self._taken_out = self._out_of_order
+        self._idle: list[Crossing | None] = [None] * (self.analysers - self._taken_out)
         self._overstaying: dict[_Match, None] = {}  # served for more than a slot, since nobody waited
 
     def _longest_slot_ns(self) -> int:
@@ -222,6 +245,11 @@ class HeraldingStation(Actor):
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what the station listens to."""
         return {Start: self.on_start, Stop: self.on_stop, Enquire: self.on_enquire, Light: self.on_light}
+
+    def neighbour_began(self, name: str) -> None:
+        """Drop the sessions of a node's earlier life, even if its new one begins no others."""
+        if name in self._sides:
+            self._drop_all(self._sides[name])
 
     def held(self) -> Mapping[str, int]:
         """Return the sessions that have not ended."""
@@ -252,7 +280,10 @@ class HeraldingStation(Actor):
         if (side, message.session) in self._lagging:
             return  # its herald will be the answer
         session = self._sessions.get((side, message.session))
-        partner = None if session is None else self._withdraw(session)
+        if session is None:
+            self.send(envelope.sender, Unknown(message.session))
+            return
+        partner = self._withdraw(session)
         self.send(envelope.sender, Stopped(message.session))
         if partner is not None:
             self._offer(partner)
@@ -272,7 +303,7 @@ class HeraldingStation(Actor):
         contrasts, bias, (full, both) = mine
         dead_ns, slot_ns = (self.switch.dead_ns, self.switch.slot_ns) if self.switch else (0, 0)
         loaded = (full, other[2][0], both)
-        p = link.model.p_success
+        p = link.calibrated.p_success
         return LinkFigures(p, link.period_ns, contrasts, light_ns, dead_ns, slot_ns, bias, loaded)
 
     def on_light(self, message: Light, envelope: Envelope) -> None:
@@ -288,10 +319,13 @@ class HeraldingStation(Actor):
         """Drop the sessions of a node's earlier life: its positions are no more."""
         if incarnation > self._lives[side]:
             self._lives[side] = incarnation
-            old = [s for s in self._sessions.values() if s.side == side]
-            for partner in [self._withdraw(session) for session in old]:
-                if partner is not None:
-                    self._offer(partner)
+            self._drop_all(side)
+
+    def _drop_all(self, side: int) -> None:
+        old = [s for s in self._sessions.values() if s.side == side]
+        for partner in [self._withdraw(session) for session in old]:
+            if partner is not None:
+                self._offer(partner)
 
     # -- who meets whom --------------------------------------------------------------------------------------------
 
@@ -330,7 +364,9 @@ class HeraldingStation(Actor):
             )
             senders_ns = max((arm.latency_ns for arm in (a, b) if not arm.receives), default=0)
             first_ns = max(1, preparation_ns + 2 * senders_ns)
-            found = _Link(model, period_ns, first_ns, emission_ns, _lags_ns(a, b), _told(model))
+            found = _Link(model, model, period_ns, first_ns, emission_ns, _lags_ns(a, b), _told(model))
+            if self._disturbances:
+                found = self._disturbed(found, a.node, b.node, min_fidelity)
             self._links[crossing, min_fidelity] = found
         return found
 
@@ -364,6 +400,8 @@ class HeraldingStation(Actor):
             self._pause(next(iter(self._overstaying)), switch)
         elif self._idle:
             self._give_analyser(switch)
+        for _, met in self._outages.values() if not self._idle else ():
+            met()
 
     def _give_analyser(self, switch: Switch) -> None:
         """Let whoever is next have an idle analyser, one that is set for them if there is any."""
@@ -371,7 +409,9 @@ class HeraldingStation(Actor):
         if match is None:
             return
         set_already = match.crossing in self._idle
-        self._idle.remove(match.crossing if set_already else self._idle[0])
+        setting = match.crossing if set_already else self._idle[0]
+        self._idle.remove(setting)
+        match.setting = setting if self._stuck is not None else match.crossing
         match.granted_ns = self.now_ns
         self._attempt(match, 0 if set_already else switch.dead_ns)
 
@@ -379,13 +419,17 @@ class HeraldingStation(Actor):
         switch = self.switch
         if switch is None:
             return
-        self._idle.append(match.crossing)
+        if self._taken_out < self._out_of_order:
+            self._taken_out += 1
+        else:
+            self._idle.append(match.setting)
         served_ns = self.now_ns - match.granted_ns
         if match in self._overstaying:  # beyond its slot it had what nobody else wanted
             del self._overstaying[match]
             served_ns = min(served_ns, switch.dead_ns + max(switch.slot_ns, match.link.period_ns))
         self._queue.served(match, match.label, match.share, served_ns, self.now_ns)
-        self._give_analyser(switch)
+        if self._idle:
+            self._give_analyser(switch)
 
     def _slot_ends(self, match: _Match, switch: Switch) -> None:
         """Go on if nobody waits: the click is drawn anew, which makes no difference to a geometric distribution."""
@@ -421,18 +465,23 @@ class HeraldingStation(Actor):
         match.begun_ns = self.now_ns + delay_ns + link.first_ns - link.period_ns
         for session, told in zip(match.sessions, link.told, strict=True):
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
-            self._tell(session, Begin(session.number, first_ns, link.period_ns, *told))
+            self._tell(session, Begin(session.number, first_ns, link.period_ns, *told, link.calibrated.p_success))
         slot_ns = None if self.switch is None else delay_ns + max(self.switch.slot_ns, link.period_ns)
         self._draw(match, slot_ns)
 
     def _draw(self, match: _Match, slot_ns: int | None) -> None:
         """Draw how the attempts from now on end: with a click, because patience has run out, or with their slot."""
-        link = match.link
-        attempts = link.model.draw_attempts(self.random("attempts").uniform())
-        end, fn, news_ns = attempts, self._click, 0
-        if match.patience is not None and attempts > match.patience:
+        link, model = match.link, match.link.model
+        for met in link.met:
+            met()
+        if self._stuck is not None and match.setting != match.crossing and self.switch is not None:
+            self._stuck()
+            model = None
+        uniform = self.random("attempts").uniform()
+        end, fn, news_ns = None if model is None else model.draw_attempts(uniform), self._click, 0
+        if match.patience is not None and (end is None or end > match.patience):
             end, fn, news_ns = match.patience, self._time_out, max(link.lag_ns)  # of the last attempt, too
-        delay_ns = match.begun_ns + end * link.period_ns + news_ns - self.now_ns
+        delay_ns = _NEVER_NS if end is None else match.begun_ns + end * link.period_ns + news_ns - self.now_ns
         if slot_ns is not None and delay_ns > slot_ns and self.switch is not None:
             match.end = self.alarm(slot_ns, self._slot_ends, match, self.switch)
         else:
@@ -441,33 +490,41 @@ class HeraldingStation(Actor):
     def _click(self, match: _Match) -> None:
         random = self.random("states")
         model = match.link.model
+        assert model is not None
         state = model.draw_state(random.uniform())
         mode = model.draw_mode(random.uniform())
         self._sequence += 1
         a, b = match.sessions
-        emission_ns, lags_ns = match.link.emission_ns, match.link.lag_ns
+        emission_ns = match.link.emission_ns
         times_ns = self.now_ns + emission_ns[0], self.now_ns + emission_ns[1]
+        heralds: Heralds = []
+        for session, emitted_ns in zip(match.sessions, times_ns, strict=True):
+            del self._sessions[session.side, session.number]
+            herald = Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode)
+            heralds.append((self.arms[session.side].node, herald))
+        bell = int(state.bell)
+        if self._forgers:
+            heralds, bell = self._forged(heralds, bell)
         self._source.new_pair(
             state.pauli,
             a.qubit,
             b.qubit,
             times_ns=times_ns,
-            bell=state.bell,
+            bell=bell,
             loaded=(state.loaded_a, state.loaded_b),
         )
-        for session, emitted_ns, lag_ns in zip(match.sessions, times_ns, lags_ns, strict=True):
-            del self._sessions[session.side, session.number]
-            herald = Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode)
-            if lag_ns:
-                self._lagging.add((session.side, session.number))
-                self.after(lag_ns, self._tell_late, session, herald)
+        lags_ns = {self.arms[s.side].node: lag for s, lag in zip(match.sessions, match.link.lag_ns, strict=True)}
+        for node, herald in heralds:
+            if lags_ns[node]:
+                self._lagging.add((self._sides[node], herald.session))
+                self.after(lags_ns[node], self._tell_late, node, herald)
             else:
-                self._tell(session, herald)
+                self.send(node, herald)
         self._release_analyser(match)
 
-    def _tell_late(self, session: _Session, herald: Herald) -> None:
-        self._lagging.discard((session.side, session.number))
-        self._tell(session, herald)
+    def _tell_late(self, node: str, herald: Herald) -> None:
+        self._lagging.discard((self._sides[node], herald.session))
+        self.send(node, herald)
 
     def _time_out(self, match: _Match) -> None:
         for session in match.sessions:
@@ -477,6 +534,114 @@ class HeraldingStation(Actor):
 
     def _tell(self, session: _Session, message: Message) -> None:
         self.send(self.arms[session.side].node, message)
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    @property
+    def analysers(self) -> int:
+        """Return how many analysers are behind the switch; 0: there is no switch."""
+        return self.switch.analysers if self.switch else 0
+
+    def arms_to(self, a: str, b: str) -> tuple[str, ...]:
+        """Return the nodes at the ends of the arms that the fibre between two nodes consists of; none if there is none.
+
+        Where the station is at one of the two, as that behind the switch of a hub, the fibre is the other's arm.
+        """
+        if a == b or a not in self._sides or b not in self._sides:
+            return ()
+        if self.switch is None:
+            return a, b
+        return tuple(node for node, other in ((a, b), (b, a)) if other == self.switch.at)
+
+    def disturb(self, key: int, disturb: Disturb | None, met: Callable[[], None]) -> None:
+        """Let attempts differ from the calibration, from now on; call `met` whenever some begin that do."""
+        self._disturbances.pop(key, None)
+        if disturb is not None:
+            self._disturbances[key] = disturb, met
+        self._links.clear()
+        self._draw_anew()
+
+    def forge(self, key: int, forge: Callable[[Heralds], Heralds] | None) -> None:
+        """Let what is announced of a pair be something else; None: not any more."""
+        self._forgers.pop(key, None)
+        if forge is not None:
+            self._forgers[key] = forge
+
+    def take_out(self, key: int, analysers: int, met: Callable[[], None]) -> None:
+        """Take analysers out of order, idle ones first; 0 brings them back. Call `met` whenever somebody lacks one."""
+        assert self.switch is not None
+        self._outages.pop(key, None)
+        if analysers:
+            self._outages[key] = analysers, met
+        self._out_of_order = min(self.analysers, sum(count for count, _ in self._outages.values()))
+        while self._taken_out < self._out_of_order and self._idle:
+            self._idle.pop()
+            self._taken_out += 1
+        for match in self._matches():
+            if self._taken_out < self._out_of_order and match.end is not None:
+                self._pause(match, self.switch)
+        while self._taken_out > self._out_of_order:
+            self._taken_out -= 1
+            self._idle.append(None)
+            self._give_analyser(self.switch)
+
+    def stick(self, met: Callable[[], None] | None) -> None:
+        """Let the switch not move, though it says so; None: it moves again, and is set as it should be."""
+        self._stuck = met
+        if met is None:
+            wrong = [match for match in self._matches() if match.end is not None and match.setting != match.crossing]
+            for match in wrong:
+                match.setting = match.crossing
+                self._draw_match_anew(match)
+
+    def recount(self) -> int:
+        """Count pairs from 1 again; return how many it had counted."""
+        counted, self._sequence = self._sequence, 0
+        return counted
+
+    def _disturbed(self, link: _Link, a: str, b: str, min_fidelity: float) -> _Link:
+        """Return what attempts are really like."""
+        found = [(disturb(a, b), met) for _, (disturb, met) in sorted(self._disturbances.items())]
+        conditions = Conditions.together(other for other, _ in found)
+        met = tuple(fn for other, fn in found if other != CALIBRATED)
+        if not met:
+            return link
+        if not conditions.heralds:
+            return replace(link, model=None, met=met)
+        if isinstance(self.calibration, Degraded):
+            model = self.calibration.degraded(a, b, min_fidelity, conditions)
+        else:
+            model = degraded_model(link.calibrated, conditions)
+        if conditions.false_hz:
+            model = with_false_heralds(model, -math.expm1(-conditions.false_hz * link.period_ns * 1e-9))
+        return replace(link, model=model if model.p_success > 0 else None, met=met)
+
+    def _forged(self, heralds: Heralds, bell: int) -> tuple[Heralds, int]:
+        """Return what is announced, and the Bell state of which both nodes are told, if they are told the same."""
+        for _, forge in sorted(self._forgers.items()):
+            heralds = forge(heralds)
+        told = {herald.bell for _, herald in heralds}
+        return heralds, told.pop() if len(heralds) == 2 and len(told) == 1 else bell
+
+    def _matches(self) -> list[_Match]:
+        return list(dict.fromkeys(s.match for s in self._sessions.values() if s.match is not None))
+
+    def _draw_anew(self) -> None:
+        """Draw anew how attempts end that are under way, as they are not what they were."""
+        for match in self._matches():
+            self._draw_match_anew(match)
+
+    def _draw_match_anew(self, match: _Match) -> None:
+        match.link = self.link(match.crossing, max(session.min_fidelity for session in match.sessions))
+        if match.end is None:
+            return
+        match.end.cancel()
+        self._count_attempts(match)
+        slot_ns = None
+        if self.switch is not None and match not in self._overstaying:
+            most_ns = self.switch.dead_ns + max(self.switch.slot_ns, match.link.period_ns)
+            slot_ns = max(1, match.granted_ns + most_ns - self.now_ns)
+        self._draw(match, slot_ns)
 
 
 def _lags_ns(a: Arm, b: Arm) -> tuple[int, int]:

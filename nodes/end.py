@@ -31,7 +31,7 @@ from emulator import (
     after_storage,
     parity,
 )
-from emulator.time import Place
+from emulator.time import Alarm, Place
 
 from .bases import AXES
 from .circuit import Circuit
@@ -84,6 +84,7 @@ class _Wish:
     closed: trio.Event = field(default_factory=trio.Event)
     refusal: Refuse | None = None
     delivered: int = 0
+    timeout: Alarm | None = None  # of the answer to the present epoch
     unwanted: bool = False  # whoever asked does not wait for the answer any more
     released: bool = False  # whoever asked has given it back
 
@@ -174,6 +175,8 @@ class EndNode(QuantumNode):
     async def run(self) -> None:
         """Ask for every demand, and behave as the programs of this node do; until the end of the run."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._closing.wait)  # more demands may come until then
             for demand in self.demands:
                 nursery.start_soon(self._serve, demand)
             for behaviour in self.behaviours:
@@ -269,7 +272,13 @@ class EndNode(QuantumNode):
         port = self.ports.get(demand.path[1])
         storage = StorageLaw() if port is None else self.storage_law(port)
         circuit = epoch_name(name, wish.epoch)
+        wish.timeout = self.alarm(_PATIENCE_NS, self._answer_overdue, circuit, demand.path[1])
         self.reserve(Reserve(circuit, demand.path, demand.terms, wish.requests, 0, storage))
+
+    def _answer_overdue(self, name: str, node: str) -> None:
+        """Give up a circuit whose set-up has come to nothing: somebody on its path has forgotten it."""
+        if (circuit := self._circuits.get(name)) is not None:
+            self.abandon(circuit, "")
 
     def broke(self, circuit: Circuit, node: str) -> None:
         """Ask for the next epoch of a circuit that is broken; at the tail-end, wait for it."""
@@ -277,11 +286,14 @@ class EndNode(QuantumNode):
         name = circuit.demand
         if circuit.is_head and (wish := self._wishes.get(name)) is not None:
             wish.waits = False
+            if wish.timeout is not None:
+                wish.timeout.cancel()
             wish.requests = circuit.requests.remaining
             if wish.answered.is_set():
                 self._reserve_later(name, wish)
             else:
-                self.answered(circuit.name, Refuse(circuit.name, node, "it has begun a new life"))
+                reason = "it has begun a new life" if node else "no answer to the reservation"
+                self.answered(circuit.name, Refuse(circuit.name, node or circuit.path[1], reason))
         elif circuit.is_tail and node == circuit.path[0]:
             self._end_consumer(name)  # who asked for the circuit does not know of it any more
         elif circuit.is_tail:
@@ -343,6 +355,8 @@ class EndNode(QuantumNode):
         name = demand_of(circuit)
         wish = self._wishes[name]
         wish.waits = False
+        if wish.timeout is not None:
+            wish.timeout.cancel()
         if refusal is not None:
             self.record("refused", circuit, refusal.node, refusal.reason)
         if wish.answered.is_set():
@@ -651,6 +665,30 @@ class EndNode(QuantumNode):
             return half.qubit.id[1:]
         basis, outcome = self._outcomes.get(half.pair, (0, 0))
         return -basis, outcome
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    def can_reach(self, peer: str) -> bool:
+        """Return whether there is a path to a peer."""
+        return self.find_path(peer) is not None
+
+    def demand(self, peer: str, circuits: int, pairs: int) -> None:
+        """Ask for circuits to a peer, each for so many pairs, besides all other demands."""
+        path = self.find_path(peer)
+        if path is None or self._closing.is_set():
+            return
+        contract = Contract() if self.controller else None
+        for _ in range(circuits):
+            self._nursery.start_soon(self._serve_once, Demand(path, pairs=pairs, contract=contract))
+
+    async def _serve_once(self, demand: Demand) -> None:
+        try:
+            name = await self.open_circuit(demand)
+        except CircuitRefusedError:
+            self.refusals += 1
+            return
+        await self._wishes[name].enough.wait()
+        await self.close_circuit(name)
 
     # -- classical messages of programs ----------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class QuantumNode(PortNode):
         super().__init__(name, device, banks, ports, physics)
         self._circuits: dict[str, Circuit] = {}
         self.link_layer = LinkLayer(self, self._refill_all, stores=self.stores)
+        self._calibrating: set[int] = set()  # faults that keep this node from making attempts
         self._swap_contrasts = self.physics.bsm.contrasts
         self.strays = 0  # words for circuits that are gone
         self.swaps = 0
@@ -113,6 +114,23 @@ class QuantumNode(PortNode):
         for circuit in list(self._circuits.values()):
             if name in circuit.peers or any(port is not None and port.station == name for port in circuit.ports):
                 self.abandon(circuit, name)
+
+    def herald_lost(self, label: str, port: Port) -> None:
+        """Give up a circuit of which the next node has a half that this one lacks."""
+        if (circuit := self._circuits.get(label)) is not None:
+            self.abandon(circuit, port.station)
+
+    def stalled(self, label: str, port: Port) -> None:
+        """Record that a circuit gets no pairs; it waits until there are some again."""
+        circuit = self._circuits.get(label)
+        if circuit is not None and not circuit.closing:
+            self.record("stalled", label, port.station)
+
+    def numbers_came_back(self, port: Port) -> None:
+        """Give up the circuits over a station whose pairs cannot be told from earlier ones."""
+        for circuit in list(self._circuits.values()):
+            if port in circuit.ports:
+                self.abandon(circuit, port.station)
 
     def lose(self) -> None:
         """Lose all qubits, sessions, circuits and link requests."""
@@ -323,7 +341,7 @@ class QuantumNode(PortNode):
 
     def refill(self, circuit: Circuit) -> None:
         """Offer all spare memory of an active circuit to its links."""
-        if circuit.role is None or circuit.closing or not circuit.requests:
+        if circuit.role is None or circuit.closing or self._calibrating or not circuit.requests:
             return
         for port, owner, share in circuit.links:
             if self.memory.spare(port.bank, owner):
@@ -441,12 +459,34 @@ class QuantumNode(PortNode):
         del self._circuits[circuit.name]
         if circuit.cutoff is not None:
             circuit.cutoff.cancel()
+        for port, _, _ in circuit.links:
+            if port.forget(circuit.name):
+                self.record("stall ends", circuit.name, port.station, 0)
         self.give_back_all(circuit)
         west = circuit.peers[WEST]
         if west is None:
             self.closed(circuit.name)
         elif not circuit.broken:
             self.send(west, Released(circuit.name))
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    def calibrate(self, key: int, *, calibrating: bool) -> int:
+        """Make no attempts, or make them again; return how many sessions that ends."""
+        if not calibrating:
+            self._calibrating.discard(key)
+            self.refill_all()
+            return 0
+        self._calibrating.add(key)
+        running = [(p, n) for p in self._by_station.values() for n, s in p.sessions.items() if not s.stopping]
+        for port, number in running:
+            port.stop(number, self.send)
+        return len(running)
+
+    def refill_all(self) -> None:
+        """Offer all spare memory of all circuits to their links."""
+        for circuit in self._circuits.values():
+            self.refill(circuit)
 
     # -- classical messages of programs ----------------------------------------------------------------------------
 

@@ -25,17 +25,20 @@ from emulator import (
     QuantumMemory,
     Qubit,
     RandomStream,
-    Session,
+    S,
     Stopped,
     StorageLaw,
     Stored,
     TimedOut,
+    Unknown,
 )
+from emulator.faults import Wrap
 
 from .physics import NodePhysics
 
 # A unit Bloch vector.
 Direction: TypeAlias = tuple[float, float, float]
+_LOOK_NS = S // 2  # how often a node looks for sessions that are overdue
 
 
 class PortNode(Actor, ABC):
@@ -47,6 +50,7 @@ class PortNode(Actor, ABC):
     attempts had been made by then. `settle` makes up for those since.
     """
 
+    role = "node"
     links_wanted: int | None = None  # None: any number
 
     def __init__(
@@ -63,7 +67,8 @@ class PortNode(Actor, ABC):
         self.physics = physics or NodePhysics()
         self.memory = QuantumMemory(device, name, banks)
         self.ports = dict(ports)
-        self._device = device
+        self._device = self._bare_device = device
+        self._wraps: dict[int, Wrap] = {}  # what faults put between this node and its qubits
         self._by_station = {port.station: port for port in ports.values()}
         self._disturbed = self.physics.attempts_1_over_e != math.inf
         self._marks: dict[PairId, int] = {}  # attempts made by the time each half was stored
@@ -73,6 +78,18 @@ class PortNode(Actor, ABC):
     @abstractmethod
     def heralded(self, label: str, port: Port, half: Half) -> None:
         """Take a half that a link made for a label."""
+
+    @abstractmethod
+    def herald_lost(self, label: str, port: Port) -> None:
+        """Take the news that the other side of a link has a half for a label whose herald did not come here."""
+
+    @abstractmethod
+    def stalled(self, label: str, port: Port) -> None:
+        """Take the news that a label had no herald for so long that something must be wrong."""
+
+    @abstractmethod
+    def numbers_came_back(self, port: Port) -> None:
+        """Take the news that a station counts its pairs anew, so that names of pairs come back."""
 
     @abstractmethod
     def session_ended(self, label: str) -> None:
@@ -88,11 +105,13 @@ class PortNode(Actor, ABC):
             Herald: self.on_herald,
             TimedOut: self.on_session_end,
             Stopped: self.on_session_end,
+            Unknown: self.on_unknown,
         }
 
     def neighbour_began(self, name: str) -> None:
         """Stop the sessions of which a station's new life knows nothing, so that others can begin."""
         if name in self._by_station:
+            self._by_station[name].latest = 0
             self._by_station[name].withdraw_all(self.send)
 
     def lose(self) -> None:
@@ -115,7 +134,11 @@ class PortNode(Actor, ABC):
 
     def on_begin(self, message: Begin, envelope: Envelope) -> None:
         """Note that the attempts of a session begin."""
-        self._by_station[envelope.sender].begun(message)
+        port = self._by_station[envelope.sender]
+        port.begun(message)
+        if not port.watched:
+            port.watched = True
+            self.after(_LOOK_NS, self._look_for_overdue, port)
 
     def on_paused(self, message: Paused, envelope: Envelope) -> None:
         """Note that the attempts of a session rest."""
@@ -125,7 +148,12 @@ class PortNode(Actor, ABC):
         """Take a pair."""
         port = self._by_station[envelope.sender]
         session = port.ended(message.session, self.now_ns)
+        if message.sequence <= port.latest:
+            self.numbers_came_back(port)
+        port.latest = message.sequence
         if session is not None:
+            if port.bore_fruit(session.label, self.now_ns):
+                self.record("stall ends", session.label, port.station, 1)
             pair = (port.station, message.sequence)
             half = Half(
                 pair,
@@ -143,10 +171,30 @@ class PortNode(Actor, ABC):
 
     def on_session_end(self, message: TimedOut | Stopped, envelope: Envelope) -> None:
         """End a session that brought no pair."""
-        session: Session | None = self._by_station[envelope.sender].ended(message.session, self.now_ns)
+        port = self._by_station[envelope.sender]
+        session = port.ended(message.session, self.now_ns)
         if session is not None:
             self.memory.free(session.qubit)
+            if port.ended_in_vain(session, self.now_ns):
+                self.stalled(session.label, port)
             self.session_ended(session.label)
+
+    def on_unknown(self, message: Unknown, envelope: Envelope) -> None:
+        """End a session that the station has ended: if no news of it came before this, a herald was lost."""
+        port = self._by_station[envelope.sender]
+        session = port.ended(message.session, self.now_ns)
+        if session is not None:
+            self.memory.free(session.qubit)
+            self.herald_lost(session.label, port)
+            self.session_ended(session.label)
+
+    def _look_for_overdue(self, port: Port) -> None:
+        """Withdraw sessions whose herald should have come long ago: the answer says whether it was lost."""
+        port.watched = any(session.emitting_since_ns is not None for session in port.sessions.values())
+        if port.watched:
+            for number in port.overdue(self.now_ns):
+                port.stop(number, self.send)
+            self.after(_LOOK_NS, self._look_for_overdue, port)
 
     # -- halves ----------------------------------------------------------------------------------------------------
 
@@ -195,6 +243,19 @@ class PortNode(Actor, ABC):
         self._marks.pop(half.pair, None)
         if half.qubit is not None:
             self.memory.free(half.qubit)
+
+    # -- what faults do --------------------------------------------------------------------------------------------
+
+    def wear(self, key: int, wrap: Wrap | None) -> None:
+        """Let something come between this node and its qubits; None: not any more."""
+        self._wraps.pop(key, None)
+        if wrap is not None:
+            self._wraps[key] = wrap
+        device = self._bare_device
+        for order in sorted(self._wraps):
+            device = self._wraps[order](device)
+        self._device = device
+        self.memory.use(device, self.now_ns)
 
     def _attempts(self) -> int:
         return sum(port.attempts(self.now_ns) for port in self._by_station.values())

@@ -24,12 +24,14 @@ from nodes import (
 )
 
 from .expand import CONTROLLER, Plan, ScenarioError, station_name, switch_name
+from .faults import inject_all
 from .invariants import Invariants
 from .monitor import Monitor
 from .optics import Optics
 from .paths import Topology
 from .promises import Promises
 from .schema import Link, Node, Route, Scenario, Star
+from .stalls import Stalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class World:
     routes: tuple[tuple[str, str], ...]
     programs: Programs
     promises: Promises
+    stalls: Stalls
 
     def install(self, name: str, program: Program) -> None:
         """Let an end node run a program. Raises LookupError if there is no such end node."""
@@ -55,7 +58,7 @@ class World:
 def build(
     scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
 ) -> World:
-    """Return the world of a scenario; raises ScenarioError if a link could never deliver a pair."""
+    """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault."""
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
     invariants = Invariants(network)
@@ -77,7 +80,10 @@ def build(
         _add_controller(scenario, topology, network)
     promises = Promises(monitor)
     promises.watch(network.history)
-    return World(network, monitor, invariants, routes, Programs(), promises)
+    stalls = Stalls()
+    stalls.watch(network.history)
+    inject_all(network, scenario.fault)
+    return World(network, monitor, invariants, routes, Programs(), promises, stalls)
 
 
 def _fibre(scenario: Scenario, link: Link) -> Fibre:
@@ -182,7 +188,7 @@ def _switch(scenario: Scenario, plan: Plan, hub: str, star: Star, network: Netwo
     arms = [
         _arm(plan, name, fibre, round(plan.profiles[name].preparation_us * US)) for name, fibre in optics.fibres.items()
     ]
-    switch = Switch(star.analysers, round(star.switch_ms * MS), round(star.slot_ms * MS))
+    switch = Switch(star.analysers, round(star.switch_ms * MS), round(star.slot_ms * MS), hub)
     station = network.add(HeraldingStation(switch_name(hub), network.engine, optics, arms, switch=switch))
     for arm in arms:
         classical = _classical(links[arm.node]) if arm.node in links else {}

@@ -72,6 +72,7 @@ def run(
     for_: Annotated[float, Parameter(name="--for")] = 20.0,
     seed: int = 0,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    fault: Annotated[tuple[str, ...], Parameter(name="--fault", negative="")] = (),
     record: str | None = None,
     json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
 ) -> int:
@@ -89,6 +90,8 @@ def run(
         Of all random numbers: the same seed gives the same history.
     set_
         KEY=VALUE: a parameter of the scenario (links=8), or a key by its path (override.t2_s=0.1). Can be repeated.
+    fault
+        KIND:TARGET@START..END,ATTRIBUTE=VALUE,...: break something, see `qie faults`. Can be repeated.
     record
         Record the run to this new file, for `qie replay FILE` and `qie records FILE`.
     json_
@@ -101,7 +104,9 @@ def run(
     from .run import run_scenario  # noqa: PLC0415
 
     try:
-        done = run_scenario(scenario, for_s=span_s, rate=speed, seed=seed, settings=set_, show="auto", record=record)
+        done = run_scenario(
+            scenario, for_s=span_s, rate=speed, seed=seed, settings=set_, faults=fault, show="auto", record=record
+        )
     except ActorCrashError as error:
         cause = error.__cause__
         _fail([f"{error}: {type(cause).__name__}: {cause}"], 1)
@@ -380,6 +385,28 @@ def _code(done: Run, *, some: bool) -> int:
     if done.outcome.interrupted:
         return 130
     return 0 if done.good and some else 1
+
+
+@app.command
+def faults(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """List the kinds of faults, what they act on, and their attributes.
+
+    Parameters
+    ----------
+    json_
+        Print the list as JSON.
+    """
+    from .faults import known  # noqa: PLC0415
+
+    found = known()
+    if json_:
+        print(json.dumps({"faults": found}, indent=2))
+        return 0
+    for kind in found:
+        print(f"{kind['kind']}:{kind['example']}\n  {kind['description']}")
+        for attribute in kind["attributes"]:
+            print(f"  {attribute['name']}={attribute['default']}  {attribute['meaning']}; {attribute['values']}")
+    return 0
 
 
 @app.command

@@ -71,7 +71,7 @@ def parse(document: dict[str, Any], label: str, text: str = "") -> tuple[Scenari
         scenario = Scenario.model_validate(document)
         return scenario, expand(scenario)
     except ValidationError as error:
-        found = [(tuple(e["loc"]), _message(e)) for e in error.errors(include_url=False)]
+        found = [(tuple(e["loc"]), message_of(e)) for e in error.errors(include_url=False)]
         found += name_errors(document)
     except ScenarioError as error:
         found = error.errors
@@ -94,9 +94,9 @@ def apply_settings(document: dict[str, Any], settings: Iterable[str]) -> dict[st
             raise InputError([f"--set {setting}: expected KEY=VALUE, such as --set end_nodes=100"])
         parameters = document.get("parameters", {})
         if key in parameters:
-            parameters[key] = _value(value)
+            parameters[key] = value_of(value)
         else:
-            _set_path(document, key, _value(value), sorted(parameters))
+            _set_path(document, key, value_of(value), sorted(parameters))
     return document
 
 
@@ -114,7 +114,8 @@ def read(name: str) -> tuple[str, str]:
         raise InputError([f"{name}: cannot be read: {error}"]) from None
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """Return the value that a text means in TOML; text without quotes is itself."""
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
@@ -162,7 +163,7 @@ def _substitute(document: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _message(error: Any) -> str:
+def message_of(error: Any) -> str:
     """Return pydantic's message in our words, with the value and what would be right."""
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
     if kind == "extra_forbidden":

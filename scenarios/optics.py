@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from emulator.faults import CALIBRATED, Conditions
 from links import (
     AbstractLink,
     BrightStates,
@@ -15,6 +16,9 @@ from links import (
     PairSource,
     SenderReceiver,
     SingleClick,
+    degraded_model,
+    degraded_scheme,
+    with_detectors,
 )
 from nodes.hardware import Profile
 
@@ -37,20 +41,34 @@ class Optics:
 
     def model(self, a: str, b: str, min_fidelity: float) -> HeraldedStateModel:
         """Return the model with most heralds that has the fidelity, or else the best one."""
+        return self.degraded(a, b, min_fidelity, CALIBRATED)
+
+    def degraded(self, a: str, b: str, min_fidelity: float, conditions: Conditions) -> HeraldedStateModel:
+        """Return the same, as it is under conditions that it was not calibrated for."""
         link = self.links[a]
         profiles = self.profiles[a], self.profiles[b]
         if link.success_probability is not None and link.fidelity is not None:
-            return AbstractLink(link.success_probability, link.fidelity).model().with_modes(link.modes or 1)
+            model = AbstractLink(link.success_probability, link.fidelity).model().with_modes(link.modes or 1)
+            return model if conditions is CALIBRATED else degraded_model(model, conditions)
         modes = link.modes or max(p.modes for p in profiles)
         if any(profile.role == "receives" for profile in profiles):
             return received(profiles, (self.fibres[a], self.fibres[b])).model().with_modes(modes)
         efficiencies = [self.profiles[n].arm_efficiency(self.fibres[n].transmission) for n in (a, b)]
         source = scheme(link.scheme or profiles[0].scheme, profiles, efficiencies)
-        if not isinstance(source, SingleClick):
+        single = isinstance(source, SingleClick)
+        if isinstance(source, SingleClick):
+            source = _set(source, min_fidelity)
+        if conditions is CALIBRATED:
             return source.model().with_modes(modes)
-        brightest = _BRIGHTEST / max(source.alpha_a, source.alpha_b)
-        settings = BrightStates(lambda s: _dimmed(source, s).model(), _DIMMEST, max(1.0, brightest))
-        return settings.at_least(min_fidelity).with_modes(modes)
+        model = degraded_scheme(source, conditions).model()
+        return with_detectors(model, conditions.detectors, photons=1 if single else 2).with_modes(modes)
+
+
+def _set(source: SingleClick, min_fidelity: float) -> SingleClick:
+    """Return a single click set to the bright-state population with most heralds that has the fidelity."""
+    brightest = max(1.0, _BRIGHTEST / max(source.alpha_a, source.alpha_b))
+    settings = BrightStates(lambda s: _dimmed(source, s).model(), _DIMMEST, brightest)
+    return _dimmed(source, settings.setting(min_fidelity))
 
 
 def _dimmed(source: SingleClick, factor: float) -> SingleClick:

@@ -13,6 +13,7 @@ import msgspec
 from emulator import ActorCrashError, Comparison, ComparisonOverError, Difference, Inputs, Record, Recording
 from emulator.recording import RecordingError
 
+from .faults import inject_options
 from .load import InputError
 from .run import Show, execute, prepare_text
 from .spec import Header, open_recording, unlike
@@ -60,6 +61,7 @@ def replay(path: str, *, rate: float = math.inf, show: Show = "nothing", any_ver
         raise InputError([f"{path}: {told}"])
     spec = header.run
     scenario, _, world = prepare_text(spec.label, spec.text, spec.settings, seed=spec.seed, rate=rate)
+    inject_options(world.network, spec.faults)
     network = world.network
     _plan(path, recording, network.inputs)
     comparison = Comparison(recording, network.history, network.stop)

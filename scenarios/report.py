@@ -10,6 +10,7 @@ from typing import Any
 
 from emulator import Outcome
 
+from . import faults, stalls
 from .build import World
 from .invariants import Violation
 
@@ -77,6 +78,8 @@ def as_json(run: Run) -> dict[str, Any]:
             "max": lag.max_ns / _MS,
         },
         "demands": run.world.promises.as_json(run.outcome.emulated_ns),
+        "faults": faults.as_json(network),
+        "stalls": run.world.stalls.as_json(run.outcome.emulated_ns),
         "leaks": run.outcome.leaks,
         "violations": run.violations,
         "violation_details": [violation.as_json() for violation in run.broken],
@@ -137,6 +140,8 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         lag = data["lag_ms"]
         yield f"lag behind the wall clock: p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms"
     yield f"{data['events']} events, {data['messages']} messages, history {data['history_sha256'][:16]}"
+    yield from faults.summary(data["faults"])
+    yield from stalls.summary(data["stalls"])
     if data["crashes"]:
         yield f"{data['crashes']} lives of actors ended by an error"
     if data["lost_messages"]:

@@ -16,6 +16,7 @@ from nodes import Program
 from .build import World, build
 from .display import Lines, Table, attach
 from .expand import Plan, ScenarioError
+from .faults import inject_options
 from .load import InputError, load_text, located, read
 from .report import Run, as_json
 from .schema import Scenario
@@ -76,16 +77,27 @@ def run_scenario(
     rate: float = math.inf,
     seed: int = 0,
     settings: Iterable[str] = (),
+    faults: Iterable[str] = (),
     show: Show = "nothing",
     record: str | Path | None = None,
 ) -> Run:
-    """Run a scenario for a span of emulated time, and record it to a file that must not exist, if one is given.
+    """Run a scenario for a span of emulated time, with further faults (see `faults.parse`).
 
-    Raises InputError, or ActorCrashError if an actor crashed.
+    It is recorded to a file that must not exist, if one is given. Raises InputError, or ActorCrashError if an actor
+    crashed.
     """
     label, text = read(name)
-    spec = RunSpec(label=label, text=text, settings=tuple(settings), seed=seed, for_ns=round(for_s * 1e9), rate=rate)
+    spec = RunSpec(
+        label=label,
+        text=text,
+        settings=tuple(settings),
+        seed=seed,
+        for_ns=round(for_s * 1e9),
+        rate=rate,
+        faults=tuple(faults),
+    )
     scenario, _, world = prepare_text(label, text, spec.settings, seed=seed, rate=rate)
+    inject_options(world.network, spec.faults)
     if record is None:
         return execute(scenario.name, spec, world, rate=rate, show=show)
     with _recorder(record, spec, world) as recorder:

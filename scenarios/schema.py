@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Optional, TypeAlias, cast
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from emulator.faults import make
 from nodes.hardware import Probability, Profile, Scheme, profiles
 
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -208,6 +209,28 @@ class Route(_Strict):
         return self
 
 
+class Fault(_Strict):
+    """Something that is broken on purpose: what, where, from when to when, and how (`qie faults` lists all kinds).
+
+    name: absent, kind and target; probability: that it acts on what it meets, or, if it is a state, that it happens.
+    """
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    kind: Annotated[str, Field(min_length=1)]
+    target: Annotated[str, Field(min_length=1)]
+    start_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    end_s: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    probability: Probability = 1.0
+    attributes: dict[str, Parameter] = {}
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Fault:
+        make(self.kind, dict(self.attributes))
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise ValueError(f"end_s = {self.end_s:g} must be later than start_s = {self.start_s:g}")
+        return self
+
+
 class Scenario(_Strict):
     """A whole scenario. `parameters` may be used as "$name" anywhere else, and be set from the command line."""
 
@@ -222,6 +245,7 @@ class Scenario(_Strict):
     chain: tuple[Chain, ...] = ()
     star: tuple[Star, ...] = ()
     route: tuple[Route, ...] = ()
+    fault: tuple[Fault, ...] = ()
     controller: Controller | None = None
 
     @field_validator("hardware")

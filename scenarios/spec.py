@@ -18,7 +18,8 @@ from .version import version
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that the history of a run depends on, but for the software and what comes from outside; and the rate.
 
-    label: the scenario's file, for messages; text: the whole of it; settings: `KEY=VALUE` each.
+    label: the scenario's file, for messages; text: the whole of it; settings: `KEY=VALUE` each; faults: those of the
+    command line, as there.
     """
 
     label: str
@@ -27,6 +28,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     seed: int
     for_ns: int
     rate: float
+    faults: tuple[str, ...] = ()
 
 
 class Header(msgspec.Struct, frozen=True):

@@ -103,6 +103,15 @@ class Engine:
         if qubit in self._qubits:
             self.discard(qubit)
 
+    def store(self, qubit: QubitId, noise: Noise, time_ns: int) -> None:
+        """Let an open position, and a qubit in it, decohere like `noise` from now on."""
+        if qubit not in self._open:
+            raise QubitError(f"{_name(qubit)} is not open")
+        if self._open[qubit] is not noise:
+            self._open[qubit] = noise
+            if qubit in self._qubits:
+                self._touched(qubit, time_ns).noise = noise
+
     def exists(self, qubit: QubitId) -> bool:
         """Return whether a position holds a qubit."""
         return qubit in self._qubits

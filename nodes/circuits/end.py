@@ -2,6 +2,9 @@
 
 Ends never discard on their own: each half is delivered by the Track of the other end or ended by an Expire, and
 exactly one of the two comes. Both ends sum up the same Bell index, since a Track passes every link and every swap.
+If the two nodes of a link were told different Bell states of a pair, whoever is next to pass a Track over it notices,
+and the far end gets an Expire instead; since Tracks go both ways, both ends do.
+
 Both also know for which request a pair is, and what the tail-end has done with its half before it knew; if that does
 not fit, neither of them delivers the pair.
 """
@@ -66,7 +69,7 @@ class EndRole:
         """
         self._held[half.pair] = _Held(half, asked, measured)
         told = (half.emitted_ns, half.contrasts, half.bias, half.disturbed, asked, measured)
-        self._actions.send(self.side, Track(self.circuit, half.pair, half.pair, half.bell, *told))
+        self._actions.send(self.side, Track(self.circuit, half.pair, half.pair, half.bell, *told, announced=half.bell))
         if (word := self._early.pop(half.pair, None)) is not None:
             self.word(word)
 
@@ -75,7 +78,7 @@ class EndRole:
         held = self._held.pop(word.link, None)
         if held is None:
             self._early[word.link] = word
-        elif isinstance(word, Expire):
+        elif isinstance(word, Expire) or not word.fits(held.half.bell):
             self._expire(held)
         elif self.side == EAST:
             self._deliver(held, word, held.asked, word.measured)

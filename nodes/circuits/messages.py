@@ -144,7 +144,8 @@ class Track(Message, frozen=True, tag="track"):
     half first, but for the storage at both ends, by what each node on the way knows of its links, its memory and its
     measurement; disturbed: what attempts do to the origin's half; asked: for which request it is, if the head-end sends
     this; measured: the basis in which the sender has measured its half already, whose storage then counts (0: it has
-    not); history: the swaps so far, if the circuit's terms ask for them.
+    not); history: the swaps so far, if the circuit's terms ask for them; announced: what the sender was told of the
+    Bell state of `link` (-1: nothing is said).
     """
 
     circuit: str
@@ -158,6 +159,11 @@ class Track(Message, frozen=True, tag="track"):
     asked: Request | None = None
     measured: int = 0
     history: tuple[SwapNote, ...] = ()
+    announced: int = -1
+
+    def fits(self, bell: int) -> bool:
+        """Return whether the receiver was told the same of the Bell state of the pair `link` as the sender."""
+        return self.announced in (-1, bell)
 
 
 class Expire(Message, frozen=True, tag="expire"):

@@ -77,6 +77,7 @@ class _Way(NamedTuple):
     shift_z: float
     near_z: float
     note: SwapNote | None
+    told: tuple[int, int]  # the Bell states that were announced here, of the pair by which it comes and of `link`
 
     def added(self, contrasts: Contrasts, bias: Bias) -> tuple[Contrasts, Bias]:
         """Return the contrasts and bias of a longer pair, from those of the pair up to here."""
@@ -192,7 +193,7 @@ class SwapRole:
             self._tell_extended(x, y)
             self._tell_extended(y, x)
         for incoming, outgoing, came, goes in ((x, y, *stored), (y, x, stored[1], stored[0])):
-            way = _way(outgoing, outcome, contrasts, came, goes, note)
+            way = _way((incoming, came), (outgoing, goes), outcome, contrasts, note)
             if incoming.word is not None:
                 self._pass_on(incoming.word, way)
             else:
@@ -237,10 +238,10 @@ class SwapRole:
             self._actions.swap(x.half, y.half)
 
     def _pass_on(self, word: Word, way: _Way) -> None:
-        if isinstance(word, Track):
+        if isinstance(word, Track) and word.fits(way.told[0]):
             contrasts, bias = way.added(word.contrasts, word.bias)
             history = word.history if way.note is None else (*word.history, way.note)
-            told = (word.emitted_ns, contrasts, bias, word.disturbed, word.asked, word.measured, history)
+            told = (word.emitted_ns, contrasts, bias, word.disturbed, word.asked, word.measured, history, way.told[1])
             bell = word.bell ^ way.bell
             self._actions.send(way.side, Track(self.circuit, word.origin, way.link, bell, *told))
         else:
@@ -265,13 +266,16 @@ class SwapRole:
             self._actions.send(near.side, message)
 
 
-def _way(outgoing: _Held, outcome: int, measured: Contrasts, came: Stored, goes: Stored, note: SwapNote | None) -> _Way:
-    half = outgoing.half
+def _way(
+    comes: tuple[_Held, Stored], goes: tuple[_Held, Stored], outcome: int, measured: Contrasts, note: SwapNote | None
+) -> _Way:
+    half = goes[0].half
     x, y, z = half.contrasts
     sign, mine_z, other_z = half.bias
     a, b, c = measured
-    kept_x, kept_y, kept_z, shift_z = came
-    x_left, y_left, e, s = goes
+    kept_x, kept_y, kept_z, shift_z = comes[1]
+    x_left, y_left, e, s = goes[1]
     left = (a * kept_x * x_left * x, b * kept_y * y_left * y, c * (e * z + s * other_z))
     near_z = c * (e * mine_z + s * sign)
-    return _Way(outgoing.side, half.pair, outcome ^ half.bell, left, kept_z, shift_z, near_z, note)
+    told = comes[0].half.bell, half.bell
+    return _Way(goes[0].side, half.pair, outcome ^ half.bell, left, kept_z, shift_z, near_z, note, told)

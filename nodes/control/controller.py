@@ -41,6 +41,8 @@ class _Waiting:
 class Controller(Actor):
     """Admits demands. `nodes`: the names of those that it is to manage, to whom it must have channels."""
 
+    role = "controller"
+
     def __init__(self, name: str, nodes: Sequence[str]) -> None:
         super().__init__(name)
         self._nodes = tuple(nodes)

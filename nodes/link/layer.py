@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from emulator import Envelope, Figures, Half, Handler, Message, Port, Session
+from emulator import Envelope, Figures, Half, Handler, Message, Port
 from nodes.ports import PortNode
 
 from .egp import FRAMES
@@ -122,15 +122,15 @@ class LinkLayer:
         if missing <= 0:
             return
         missing -= sum(link.reading for link in self._links.values() if link.port.bank == bank)
-        going = list[tuple[Port, int, Session]]()
+        going = list[tuple[Port, int]]()
         for port in dict.fromkeys(self._node.ports.values()):
             for number, session in port.sessions.items():
                 if session.qubit.bank == bank and memory.borrowed(session.qubit):
                     missing -= session.stopping  # it is on its way back
                     if not session.stopping:
-                        going.append((port, number, session))
-        for port, number, session in going[::-1][: max(0, missing)]:
-            port.stop(number, session, self._node.send)
+                        going.append((port, number))
+        for port, number in going[::-1][: max(0, missing)]:
+            port.stop(number, self._node.send)
 
     def refill(self, bank: str) -> None:
         """Offer the positions of a bank that have become free: to circuits first, then to requests in turn."""

@@ -26,7 +26,7 @@ class Node:
         self.port.fill((label, "bob"), self.memory, self.send)
 
     def begun(self, session: int, first_ns: int, period_ns: int) -> None:
-        self.port.begun(Begin(session, first_ns, period_ns, UNKNOWN, UNBIASED, FULL))
+        self.port.begun(Begin(session, first_ns, period_ns, UNKNOWN, UNBIASED, FULL, 0.1))
 
 
 def active(node: Node, label: str) -> int:

@@ -33,6 +33,7 @@ from emulator import (
     Stop,
     Stopped,
     TimedOut,
+    Unknown,
     encode,
 )
 from links.calibration import Fixed
@@ -85,13 +86,9 @@ class End(Actor):
                 self.qubits[number], self.labels[number] = session.qubit.id, session.label
 
     def handlers(self) -> Mapping[type[Message], Handler]:
-        return {
-            Begin: self.on_begin,
-            Paused: self.on_paused,
-            Herald: self.on_end,
-            TimedOut: self.on_end,
-            Stopped: self.on_end,
-        }
+        return {Begin: self.on_begin, Paused: self.on_paused} | dict.fromkeys(
+            (Herald, TimedOut, Stopped, Unknown), self.on_end
+        )
 
     def on_paused(self, message: Paused, envelope: Envelope) -> None:
         self.log.append((self.now_ns, message))
@@ -101,7 +98,7 @@ class End(Actor):
         self.log.append((self.now_ns, message))
         self.port.begun(message)
 
-    def on_end(self, message: Herald | TimedOut | Stopped, envelope: Envelope) -> None:
+    def on_end(self, message: Herald | TimedOut | Stopped | Unknown, envelope: Envelope) -> None:
         self.log.append((self.now_ns, message))
         session = self.port.ended(message.session, self.now_ns)
         if session is None:
@@ -193,11 +190,11 @@ def test_a_session_begins_and_heralds_after_the_light_time() -> None:
     click_ns = met_ns + PERIOD_NS
     told = (link.model.contrasts, (-1.0, 0.0, 0.0), FULL)
     assert alice.log == [
-        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS, *told)),
+        (met_ns + 30_000, Begin(1, first_ns["alice"], PERIOD_NS, *told, link.model.p_success)),
         (click_ns + 30_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 30_000, 0)),
     ]
     assert bob.log == [
-        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS, *told)),
+        (met_ns + 50_000, Begin(1, first_ns["bob"], PERIOD_NS, *told, link.model.p_success)),
         (click_ns + 50_000, Herald(1, 1, BellState.PSI_PLUS, click_ns - 50_000, 0)),
     ]
     assert link.leaks == {}
@@ -311,7 +308,7 @@ def test_a_stop_that_crosses_a_herald_comes_too_late(sent_ns: int) -> None:
     link = Link(ALWAYS)
     link.at(sent_ns, link.ends[0].stop, "c")
     alice, bob = link.run()
-    assert [type(message) for _, message in alice.log] == [Begin, Herald, Stopped]
+    assert [type(message) for _, message in alice.log] == [Begin, Herald, Unknown]
     assert list(alice.kept) == list(bob.kept) == [1]
     assert link.leaks == {}
 
@@ -404,7 +401,7 @@ def test_a_station_that_forgot_a_session_answers_its_stop() -> None:
     link.expected_crashes = True
     link.at(10 * MS, link.network.crash, "station")
     alice, bob = link.run()
-    assert [type(message) for _, message in alice.log] == [type(message) for _, message in bob.log] == [Begin, Stopped]
+    assert [type(message) for _, message in alice.log] == [type(message) for _, message in bob.log] == [Begin, Unknown]
     assert link.leaks == {}
 
 

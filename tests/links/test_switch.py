@@ -27,6 +27,7 @@ from emulator import (
     S,
     Stopped,
     TimedOut,
+    Unknown,
 )
 from links import AbstractLink, Arm, Fixed, HeraldedStateModel, HeraldingStation, Switch
 
@@ -79,6 +80,7 @@ class End(Actor):
             Herald: self.on_end,
             TimedOut: self.on_end,
             Stopped: self.on_end,
+            Unknown: self.on_end,
         }
 
     def on_begin(self, message: Begin, envelope: Envelope) -> None:
@@ -89,7 +91,7 @@ class End(Actor):
         self.log.append((self.now_ns, message))
         self.port.paused(message.session, self.now_ns)
 
-    def on_end(self, message: Herald | TimedOut | Stopped, envelope: Envelope) -> None:
+    def on_end(self, message: Herald | TimedOut | Stopped | Unknown, envelope: Envelope) -> None:
         self.log.append((self.now_ns, message))
         session = self.port.ended(message.session, self.now_ns)
         if session is not None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from emulator import Half, Message, PairId, Record
@@ -23,12 +24,16 @@ def half(pair: PairId, bell: int = 0, emitted_ns: int = 0) -> Half:
 
 
 class Notebook:
-    """What a state machine has its node do, written down in order."""
+    """What a state machine has its node do, written down in order; what Tracks announce stands by itself."""
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
+        self.announced: list[int] = []
 
     def send(self, side: int, message: Message) -> None:
+        if isinstance(message, Track):
+            self.announced.append(message.announced)
+            message = msgspec.structs.replace(message, announced=-1)
         self.done.append(("send", side, message))
 
     def swap(self, west: Half, east: Half) -> None:

@@ -14,12 +14,15 @@ MINE, FAR = ("link", 3), ("other", 4)
 @pytest.fixture
 def end(machines: SimpleNamespace) -> Any:
     notebook = machines.Notebook()
-    return SimpleNamespace(role=EndRole("c", EAST, notebook), did=notebook.take, half=machines.half)
+    return SimpleNamespace(
+        role=EndRole("c", EAST, notebook), did=notebook.take, half=machines.half, announced=notebook.announced
+    )
 
 
 def test_a_pair_begins_its_track_with_its_own_bell_index(end: Any) -> None:
     end.role.pair(end.half(MINE, bell=2))
     assert end.did() == [("send", EAST, Track("c", MINE, MINE, 2, 0, UNKNOWN, UNBIASED, UNDISTURBED))]
+    assert end.announced == [2]
     assert end.role.pending == 1
     assert [half.pair for half in end.role.halves] == [MINE]
 
@@ -30,6 +33,14 @@ def test_a_track_delivers_what_the_other_end_calls_it_and_its_bell_index(end: An
     end.role.word(Track("c", FAR, MINE, 3, 0, UNKNOWN, UNBIASED, UNDISTURBED))
     assert end.did() == [("deliver", MINE, FAR, 3)]
     assert (end.role.delivered, end.role.expired, end.role.pending) == (1, 0, 0)
+
+
+def test_a_track_whose_sender_was_told_another_bell_state_of_the_link_is_worth_nothing(end: Any) -> None:
+    end.role.pair(end.half(MINE, bell=2))
+    end.did()
+    end.role.word(Track("c", FAR, MINE, 3, 0, UNKNOWN, announced=3))
+    assert end.did() == [("free", MINE)]
+    assert (end.role.delivered, end.role.expired, end.role.pending) == (0, 1, 0)
 
 
 def test_an_expire_frees(end: Any) -> None:

@@ -17,7 +17,7 @@ def role(machines: SimpleNamespace) -> Any:
     """The middle of three nodes, with a notebook of what it does."""
     notebook = machines.Notebook()
     role = SwapRole("c", 1, SwapOrder(3, nested=False), notebook)
-    return SimpleNamespace(role=role, did=notebook.take, half=machines.half)
+    return SimpleNamespace(role=role, did=notebook.take, half=machines.half, announced=notebook.announced)
 
 
 def track(link: tuple[str, int], origin: tuple[str, int], bell: int = 0) -> Track:
@@ -239,6 +239,27 @@ def test_a_word_for_a_pair_nobody_knows_is_kept_and_does_no_harm(role: Any, word
     assert role.role.pending == 1, "it may still be that the herald comes"
 
 
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("bell", range(4))
+def test_a_track_over_a_link_whose_nodes_were_told_different_bell_states_becomes_an_expire(
+    role: Any, bell: int, *, early: bool
+) -> None:
+    west, east = swapping(role, west_bell=2, east_bell=1)
+    word = Track("c", HEAD, W0, 3, 0, UNKNOWN, announced=bell)
+    if early:
+        role.role.word(word)
+    role.role.swapped(west, east, 0)
+    if not early:
+        role.role.word(word)
+    if bell == 2:
+        assert role.did() == [("send", EAST, track(E0, HEAD, 3 ^ 1))]
+        assert role.announced == [1], "for the next node to compare"
+    else:
+        assert role.did() == [("send", EAST, expire(E0))]
+    role.role.word(track(E0, TAIL))
+    assert role.role.pending == 0
+
+
 class TestNestedOrder:
     """The middle of five nodes: it may swap only pairs that reach the ends; its neighbours swap first."""
 
@@ -246,7 +267,7 @@ class TestNestedOrder:
     def role(self, machines: SimpleNamespace) -> Any:
         notebook = machines.Notebook()
         role = SwapRole("c", 2, SwapOrder(5, nested=True), notebook)
-        return SimpleNamespace(role=role, did=notebook.take, half=machines.half)
+        return SimpleNamespace(role=role, did=notebook.take, half=machines.half, announced=notebook.announced)
 
     @staticmethod
     def reach(link: tuple[str, int], far: int, far_link: tuple[str, int]) -> Extended:

@@ -72,8 +72,8 @@ def test_reserved_positions_that_somebody_has_borrowed_are_offered_when_they_com
     node.memory.free(session.qubit)
     node.fill("c1")
     assert active(node, "c1") == 1
-    node.port.stop(2, node.port.sessions[2], node.send)
-    node.port.stop(2, node.port.sessions[2], node.send)
+    node.port.stop(2, node.send)
+    node.port.stop(2, node.send)
     assert [message for _, message in node.sent].count(Stop(2)) == 1
 
 

@@ -81,6 +81,7 @@ class Invariants:
             ("swap", self._on_swap),
             ("pair", self._on_pair),
             ("crashes", self._on_crash),
+            ("fault begins", self._on_fault),
         ):
             network.history.observe(kind, check)
         network.history.observe_messages(Herald, self._on_herald)
@@ -99,6 +100,12 @@ class Invariants:
         (error,) = record.fields
         if error != INJECTED:
             self.report("crash", (record.actor,), f"{record.actor} ended by {error}")
+
+    def _on_fault(self, record: Record) -> None:
+        """Let the numbers of pairs begin again where a fault has them do so; what nodes make of that is checked."""
+        if record.fields[1] == "sequence-reset":
+            self._heard.clear()
+            self._delivered_ns.clear()
 
     def _on_reserve(self, time_ns: int, actor: str, fields: tuple[Any, ...]) -> None:
         message: Reserve = fields[3]

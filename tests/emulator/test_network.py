@@ -249,7 +249,7 @@ def test_a_crash_from_outside_is_like_any_other() -> None:
     network.timeline.at(200, network.crash, "bob")
     network.run(for_ns=MS)
     assert bob.incarnation == 3
-    assert [r[3] for r in records(network, "bob") if r[2] == "crashes"] == [("Oops",), ("RuntimeError",)]
+    assert [r[3] for r in records(network, "bob") if r[2] == "crashes"] == [("Oops",), ("InjectedCrash",)]
 
 
 def test_the_first_of_two_crashes_is_reported() -> None:

@@ -38,7 +38,7 @@ def test_a_track_delivers_what_the_other_end_calls_it_and_its_bell_index(end: An
 def test_a_track_whose_sender_was_told_another_bell_state_of_the_link_is_worth_nothing(end: Any) -> None:
     end.role.pair(end.half(MINE, bell=2))
     end.did()
-    end.role.word(Track("c", FAR, MINE, 3, 0, UNKNOWN, announced=3))
+    end.role.word(Track("c", FAR, MINE, 3, 0, UNKNOWN, UNBIASED, UNDISTURBED, announced=3))
     assert end.did() == [("free", MINE)]
     assert (end.role.delivered, end.role.expired, end.role.pending) == (0, 1, 0)
 

@@ -31,7 +31,7 @@ def run(world: World, for_ns: int = 300 * MS) -> list[int]:
     times: list[int] = []
     world.network.history.observe("pair", lambda r: times.append(r.time_ns) if r.fields[2] == 0 else None)
     outcome = world.network.run(for_ns=for_ns)
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
     return times
 
 

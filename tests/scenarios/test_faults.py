@@ -144,7 +144,7 @@ def test_faults_of_all_kinds_at_random_times_leave_nothing_behind(file: str, see
         with suppress(FaultError):  # of two that contradict each other
             world.network.inject(name, target, start_ns=start_ns, end_ns=end_ns, probability=probability)
     outcome = world.network.run(for_ns=500 * MS)
-    assert (outcome.leaks, world.monitor.violations, world.monitor.unmatched) == ({}, [], 0)
+    assert (outcome.leaks, world.invariants.violations, world.monitor.unmatched) == ({}, [], 0)
     assert len(world.network.faults.injections) > 5
     assert sum(injection.fired > 0 for injection in world.network.faults.injections) > 2
 

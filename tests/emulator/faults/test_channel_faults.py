@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulator import MS, Channel, Envelope
+from emulator import MS, UNBIASED, UNDISTURBED, Channel, Envelope
 from emulator.messages import encode
 from nodes.circuits import Track
 
@@ -188,13 +188,14 @@ def test_a_tampered_message_is_believed(talk: SimpleNamespace) -> None:
     channel, seen = network.channel("alice", "bob"), []
 
     def look() -> None:
-        for message in (Track("c", ("s", 1), ("s", 1), 2, 9, (1.0, 0.5, 0.2)), talk.Count(3)):
+        for message in (Track("c", ("s", 1), ("s", 1), 2, 9, (1.0, 0.5, 0.2), UNBIASED, UNDISTURBED), talk.Count(3)):
             ((envelope, _),) = channel.faults[0].deliveries(Envelope("alice", 1, 0, message, sequence=5), MS)
             seen.append((envelope.sequence, envelope.message))
 
     network.timeline.at(5, look)
     network.run(for_ns=10)
-    assert seen == [(5, Track("c", ("s", 1), ("s", 1), 2, 9, (0.5, 0.25, 0.1))), (5, talk.Count(3))]
+    believed = Track("c", ("s", 1), ("s", 1), 2, 9, (0.5, 0.25, 0.1), UNBIASED, UNDISTURBED)
+    assert seen == [(5, believed), (5, talk.Count(3))]
 
 
 def test_channels_without_a_fault_are_as_they_were(talk: SimpleNamespace) -> None:

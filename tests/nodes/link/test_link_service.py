@@ -539,7 +539,7 @@ def test_the_rate_is_what_the_station_says() -> None:
     done = play({ALICE: alice, BOB: hear([], ALICE, pairs=n)}, *settings, for_ms=20_000)
     station = done.network.actors[f"{ALICE}~{BOB}"]
     link = station.link((0, 1), 0.0)
-    figures = LinkFigures(link.model.p_success, link.period_ns, link.contrasts, (0, 0))
+    figures = LinkFigures(link.model.p_success, link.period_ns, link.told[0][0], (0, 0))
     light_s = 2 * station.arms[0].latency_ns * 1e-9  # the herald, and the next Start; and the read-out
     expected_s = figures.seconds_per_pair + light_s + 1e-9
     mean_s = (times[1] - times[0]) * 1e-9 / (n - 1)

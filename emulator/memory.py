@@ -118,6 +118,7 @@ class QuantumMemory:
         self._qubits: dict[QubitId, Qubit] = {}
         self._spoilt: dict[str, list[int]] = {name: [] for name in self._banks}
         self._to_spoil: dict[str, int] = {}  # how many more, as soon as they are free
+        self._is_spoilt = False  # is any of them not empty?
         first = 0
         for name, bank in self._banks.items():
             positions = range(first, first + bank.positions)
@@ -162,7 +163,7 @@ class QuantumMemory:
 
     def unreserve(self, bank: str, owner: Owner, positions: int) -> None:
         """Give back some of an owner's reserved positions, which must not be in use."""
-        if positions > self._unused(bank, owner):
+        if positions > self._reserved.get((bank, owner), 0) - self.taken(bank, owner):
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
 
@@ -186,10 +187,9 @@ class QuantumMemory:
 
     def spare(self, bank: str, owner: Owner) -> int:
         """Return how many of an owner's reserved positions are not in use, and not spoilt."""
-        return min(self._unused(bank, owner), len(self._free[bank]))
-
-    def _unused(self, bank: str, owner: Owner) -> int:
-        return self._reserved.get((bank, owner), 0) - self._taken.get((bank, owner), 0)
+        key = bank, owner
+        unused = self._reserved.get(key, 0) - self._taken.get(key, 0)
+        return min(unused, len(self._free[bank])) if self._is_spoilt else unused
 
     def take(self, bank: str, owner: Owner) -> Qubit:
         """Put one of an owner's reserved positions into use; raises MemoryFullError if there is none."""
@@ -231,6 +231,7 @@ class QuantumMemory:
         if wanted > len(self._spoilt[bank]):
             self._to_spoil[bank] = wanted - len(self._spoilt[bank])
             self._spoil_free(bank)
+        self._is_spoilt = bool(self._to_spoil) or any(self._spoilt.values())
 
     def _spoil_free(self, bank: str) -> None:
         wanted, free = self._to_spoil.pop(bank, 0), self._free[bank]

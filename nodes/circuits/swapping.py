@@ -69,7 +69,8 @@ class _Way(NamedTuple):
     bell: int
     contrasts: Contrasts
     note: SwapNote | None
-    told: tuple[int, int]  # the Bell states that were announced here, of the pair by which it comes and of `link`
+    expected: int  # the Bell state that was announced here of the pair by which the word comes,
+    announced: int  # and of `link`
 
 
 class SwapRole:
@@ -173,8 +174,8 @@ class SwapRole:
         for incoming, outgoing in ((x, y), (y, x)):
             onward = outgoing.half
             product = multiplied(contrasts, onward.contrasts)
-            told = incoming.half.bell, onward.bell
-            way = _Way(outgoing.side, onward.pair, outcome ^ onward.bell, product, note, told)
+            bell, expected = onward.bell, incoming.half.bell
+            way = _Way(outgoing.side, onward.pair, outcome ^ bell, product, note, expected, bell)
             if incoming.word is not None:
                 self._pass_on(incoming.word, way)
             else:
@@ -219,11 +220,11 @@ class SwapRole:
             self._actions.swap(x.half, y.half)
 
     def _pass_on(self, word: Word, way: _Way) -> None:
-        if isinstance(word, Track) and word.fits(way.told[0]):
+        if isinstance(word, Track) and word.fits(way.expected):
             contrasts = multiplied(word.contrasts, way.contrasts)
             history = word.history if way.note is None else (*word.history, way.note)
             bell = word.bell ^ way.bell
-            told = (word.emitted_ns, contrasts, word.asked, word.measured, history, way.told[1])
+            told = (word.emitted_ns, contrasts, word.asked, word.measured, history, way.announced)
             self._actions.send(way.side, Track(self.circuit, word.origin, way.link, bell, *told))
         else:
             self._actions.send(way.side, Expire(self.circuit, way.link))

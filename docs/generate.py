@@ -22,9 +22,11 @@ from pydantic_core import PydanticUndefined
 
 import links  # noqa: F401  (its message types, if any)
 from emulator import Message, message_types
+from emulator.faults import kinds
 from nodes import hardware
 from scenarios import schema
 from scenarios.cli import app
+from scenarios.faults import known
 
 HERE: Final = Path(__file__).parent / "reference"
 NOTE: Final = "<!-- Written by docs/generate.py: change the code or that file, then run `python docs/generate.py`. -->"
@@ -108,6 +110,14 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Controller.restart_after_s": "it begins again so long after a crash",
     "Route.may_distil": "the controller may have pairs distilled if the fidelity needs it",
     "Route.distil": "protocol by which the ends distil pairs before they deliver them; absent: they do not",
+    "Scenario.fault": "faults, each a `[[fault]]`",
+    "Fault.name": "name, by which its random numbers are drawn; absent: kind and target",
+    "Fault.kind": "one of the [kinds of faults](faults.md)",
+    "Fault.target": "what it acts on, see [faults](faults.md#targets)",
+    "Fault.start_s": "when it begins; 0 is when everybody is there",
+    "Fault.end_s": "when it ends; absent: with the run, or as its kind says",
+    "Fault.probability": "that it acts on what it meets; of a state, that it happens at all",
+    "Fault.attributes": "those of its kind, such as `attributes.percent = 20`",
     "Route.rounds": "rounds of distillation, each of which makes one pair of two; less than `lanes`",
     # profiles
     "Profile.scheme": "scheme of heralding",
@@ -187,6 +197,12 @@ SECTIONS: Final[tuple[tuple[str, type[BaseModel], str], ...]] = (
         "A demand for pairs between end nodes, on the shortest path. Patterns are matched one by one: the first `a` with the "
         "first `b`, and so on. If both patterns are the same, neighbours in the list are joined: 1 and 2, 3 and 4, ...",
     ),
+    (
+        "`[[fault]]`",
+        schema.Fault,
+        "Something that is broken on purpose: see [inject faults](../how-to/inject-faults.md). Within a table its attributes are "
+        "written `attributes.percent = 20`.",
+    ),
 )
 
 # What an option means whose command does not say so.
@@ -195,8 +211,10 @@ OPTIONS: Final[Mapping[str, str]] = {
     "check file": "a scenario file, or the name of a built-in scenario",
     "check set": "as of `qie run`; can be repeated",
     "check json": "print what is wrong as JSON",
+    "faults json": "print the list as JSON",
 }
 
+_SHAPES: Final = {"--set": "KEY=VALUE", "--fault": "KIND:TARGET@START..END,ATTRIBUTE=VALUE"}
 _explained: set[str] = set()
 
 
@@ -207,6 +225,7 @@ def pages() -> dict[Path, str]:
         "scenario-files.md": scenario_files(),
         "hardware.md": hardware_profiles(),
         "messages.md": messages(),
+        "faults.md": faults(),
     }
     if superfluous := MEANINGS.keys() - _explained:
         raise SystemExit(f"docs/generate.py: there are no such keys (any more): {', '.join(sorted(superfluous))}")
@@ -270,8 +289,8 @@ def commands() -> list[str]:
 def _value(argument: Any) -> str:
     if argument.hint is bool:
         return ""
-    if argument.name == "--set":
-        return " KEY=VALUE"
+    if argument.name in _SHAPES:
+        return f" {_SHAPES[argument.name]}"
     arms = [arm for arm in typing.get_args(argument.hint) if arm is not type(None)] or [argument.hint]
     return " " + {str: "TEXT", int: "INTEGER", float: "NUMBER"}[arms[0]]
 
@@ -452,6 +471,73 @@ def messages() -> list[str]:
                 ["field", "type"], [[f"`{f}`", f"`{_annotation(message, f)}`"] for f in message.__struct_fields__]
             )
     return lines
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+def faults() -> list[str]:
+    """Return the page of faults."""
+    ours = [name for name, kind in kinds().items() if kind.__module__.startswith("emulator.")]
+    found = [kind for kind in known() if kind["kind"] in ours]
+    lines = [
+        "# Faults",
+        "",
+        *prose(
+            "What can be broken on purpose, in [scenario files](scenario-files.md#fault), by `qie run --fault` and from Python: see "
+            "[inject faults](../how-to/inject-faults.md). `qie faults` lists the kinds; write your own: "
+            "[own fault](../how-to/own-fault.md)."
+        ),
+        *prose(
+            "A fault has a kind, a target, a start, an end, a probability and the attributes of its kind. It begins and ends at its "
+            "exact emulated time, before everything else of that instant: first those that end, then those that begin. Faults on "
+            "one target act one after the other in the order of the schedule: those of the file, then those of the command line. "
+            "Its random numbers depend on the seed and its name. With the time of the run all faults end, so that what they left "
+            "can be cleared up. Whatever it does to a link, nobody is told: nodes go on believing in their calibration."
+        ),
+        "## Targets",
+        "",
+        *table(
+            ["target", "means"],
+            [
+                ["`a>b`", "the channel from `a` to `b`"],
+                [
+                    "`a-b`, `a|b`",
+                    "both directions; as a link, the fibre between two nodes. Where `a-b` can be read in two ways, write `a|b`",
+                ],
+                ["`a,b>c`, `a,b|*`", "all channels from one set to the other, or both ways; `*` is everybody else"],
+                ["`a`", "the node, the station (`a~b`, `hub~switch`) or the controller (`controller`)"],
+            ],
+        ),
+        "## What it meets, and who survives it",
+        "",
+        *prose(
+            "*survived by*: the layer that has to cope with it. *nobody* means that nothing in the stack can see it, but the statistics "
+            "of measured pairs; what is safe all the same is that both ends agree. Channels lose nothing for good: neighbours talk "
+            "over a transport that repeats, so loss is delay there."
+        ),
+        *table(
+            ["kind", "survived by", "what one sees"],
+            [[f"[`{k['kind']}`](#{k['kind']})", k["survives"], k["seen"]] for k in found],
+        ),
+        "## Kinds",
+        "",
+    ]
+    for kind in found:
+        lines += [f"### {kind['kind']}", "", *prose(kind["text"])]
+        lines += prose(
+            f"Target: {kind['target']}; for example `--fault '{kind['kind']}:{kind['example']}@{kind['span']}'`."
+        )
+        rows = [
+            [f"`{a['name']}`", f"`{_written(a['default'])}`", a["values"], a["meaning"]] for a in kind["attributes"]
+        ]
+        if rows:
+            lines += table(["attribute", "default", "value", "meaning"], rows)
+    return lines
+
+
+def _written(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else f"{value:g}"
 
 
 def _line(message: type[Message]) -> int:

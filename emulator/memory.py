@@ -190,7 +190,7 @@ class QuantumMemory:
 
     def unreserve(self, bank: str, owner: Owner, positions: int) -> None:
         """Give back some of an owner's reserved positions, which must not be in use."""
-        if positions > self._unused(bank, owner):
+        if positions > self._reserved.get((bank, owner), 0) - self.taken(bank, owner):
             raise RuntimeError(f"{self._node}: {owner} gives back positions of bank {bank!r} that it still uses")
         self._reserved[bank, owner] -= positions
 
@@ -225,7 +225,8 @@ class QuantumMemory:
 
     def spare(self, bank: str, owner: Owner) -> int:
         """Return how many of an owner's reserved positions are not in use, and free now."""
-        idle = self._unused(bank, owner)
+        key = bank, owner
+        idle = self._reserved.get(key, 0) - self._taken.get(key, 0)
         return min(idle, len(self._free[bank])) if idle else 0
 
     def _unused(self, bank: str, owner: Owner) -> int:

@@ -174,7 +174,7 @@ class Port:
         self.latest = 0  # the greatest number of a pair so far
         self.watched = False  # does somebody look after its sessions now and then?
         self.fruitless: dict[str, float] = {}  # heralds that should have come of sessions since a label's last herald
-        self._fruit_ns: dict[str, int] = {}  # when each label had its last herald
+        self.fruit_ns: dict[str, int] = {}  # when each label had its last herald
         self._next = 1
 
     def fill(
@@ -211,20 +211,19 @@ class Port:
 
     def ended_in_vain(self, session: Session, now_ns: int) -> bool:
         """Note that a session ended without a herald; return whether its label is stalled from now on."""
-        if self._fruit_ns.get(session.label, -1) >= (session.emitting_since_ns or 0):
+        if self.fruit_ns.get(session.label, -1) >= (session.emitting_since_ns or 0):
             return False  # others of its label had heralds meanwhile
         before = self.fruitless.get(session.label, 0.0)
         after = self.fruitless[session.label] = before + session.expected(now_ns)
         return before <= OVERDUE < after
 
-    def bore_fruit(self, label: str, now_ns: int) -> bool:
-        """Note that a herald came for a label; return whether it was stalled."""
-        self._fruit_ns[label] = now_ns
-        return bool(self.fruitless) and self.fruitless.pop(label, 0.0) > OVERDUE
+    def flows(self, label: str) -> bool:
+        """Note that a label gets pairs; return whether it was stalled."""
+        return self.fruitless.pop(label, 0.0) > OVERDUE
 
     def forget(self, label: str) -> bool:
         """Forget a label that is gone; return whether it was stalled."""
-        self._fruit_ns.pop(label, None)
+        self.fruit_ns.pop(label, None)
         return self.fruitless.pop(label, 0.0) > OVERDUE
 
     def withdraw_all(self, send: Send) -> None:
@@ -272,7 +271,7 @@ class Port:
         """Forget all sessions, at a crash."""
         self.sessions.clear()
         self.fruitless.clear()
-        self._fruit_ns.clear()
+        self.fruit_ns.clear()
         self.latest, self.watched = 0, False
 
 

@@ -146,13 +146,14 @@ class PortNode(Actor, ABC):
 
     def on_herald(self, message: Herald, envelope: Envelope) -> None:
         """Take a pair."""
-        port = self._by_station[envelope.sender]
-        session = port.ended(message.session, self.now_ns)
+        port, now_ns = self._by_station[envelope.sender], self.now_ns
+        session = port.ended(message.session, now_ns)
         if message.sequence <= port.latest:
             self.numbers_came_back(port)
         port.latest = message.sequence
         if session is not None:
-            if port.bore_fruit(session.label, self.now_ns):
+            port.fruit_ns[session.label] = now_ns
+            if port.fruitless and port.flows(session.label):
                 self.record("stall ends", session.label, port.station, 1)
             pair = (port.station, message.sequence)
             half = Half(

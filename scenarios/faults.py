@@ -121,6 +121,8 @@ def known() -> list[dict[str, Any]]:
         {
             "kind": name,
             "description": describe(kind),
+            "text": " ".join((kind.__doc__ or "").split()),
+            "span": "5" if kind.at_once else "5..12",
             "target": kind.takes,
             "example": kind.example,
             "survives": kind.survives,

@@ -105,7 +105,6 @@ def _values(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Attribute]:
     if isinstance(default, bool):
         return st.booleans()
     if isinstance(default, float) and default:
-        return st.sampled_from(
-            [default, default / 10, min(default * 5, 100.0) if field.name == "percent" else default * 5]
-        )
+        more = min(default * 5, 100.0) if field.name == "percent" else default * 5
+        return st.sampled_from([default, default / 10, more])
     return st.just(default)

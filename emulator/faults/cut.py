@@ -21,7 +21,7 @@ class Cut(OnFibre, frozen=True, tag="cut"):
     """
 
     survives = "circuits"
-    seen = "no pairs; circuits over it are reported as stalled, and go on after the splice"
+    seen = "no pairs; circuits over it are reported as stalled when thirty should have come, and go on after the splice"
     rival = "cut"
 
     classical: Annotated[bool, Meta(description="whether the messages in that cable are lost too")] = False

@@ -21,7 +21,7 @@ Percent: TypeAlias = Annotated[float, Meta(ge=0, le=100, description="of the pai
 class OneSidedHerald(OnHeralds, frozen=True, tag="one-sided-herald"):
     """The herald of a pair reaches one of its two nodes only."""
 
-    seen = "the deaf node notices within a second, and the circuit is made anew"
+    seen = "the deaf node notices when thirty pairs should have come, and the circuit is made anew"
     percent: Percent = 10.0
     deaf: Annotated[
         Literal["first", "second", "either"],

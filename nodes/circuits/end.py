@@ -68,8 +68,8 @@ class EndRole:
         (0: it was not).
         """
         self._held[half.pair] = _Held(half, asked, measured)
-        told = (half.emitted_ns, half.contrasts, half.bias, half.disturbed, asked, measured)
-        self._actions.send(self.side, Track(self.circuit, half.pair, half.pair, half.bell, *told, announced=half.bell))
+        told = (half.emitted_ns, half.contrasts, half.bias, half.disturbed, asked, measured, (), half.bell)
+        self._actions.send(self.side, Track(self.circuit, half.pair, half.pair, half.bell, *told))
         if (word := self._early.pop(half.pair, None)) is not None:
             self.word(word)
 

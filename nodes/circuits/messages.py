@@ -163,7 +163,7 @@ class Track(Message, frozen=True, tag="track"):
 
     def fits(self, bell: int) -> bool:
         """Return whether the receiver was told the same of the Bell state of the pair `link` as the sender."""
-        return self.announced in (-1, bell)
+        return self.announced == bell or self.announced < 0
 
 
 class Expire(Message, frozen=True, tag="expire"):

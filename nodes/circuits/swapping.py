@@ -77,7 +77,8 @@ class _Way(NamedTuple):
     shift_z: float
     near_z: float
     note: SwapNote | None
-    told: tuple[int, int]  # the Bell states that were announced here, of the pair by which it comes and of `link`
+    expected: int  # the Bell state that was announced here of the pair by which the word comes,
+    announced: int  # and of `link`
 
     def added(self, contrasts: Contrasts, bias: Bias) -> tuple[Contrasts, Bias]:
         """Return the contrasts and bias of a longer pair, from those of the pair up to here."""
@@ -238,10 +239,11 @@ class SwapRole:
             self._actions.swap(x.half, y.half)
 
     def _pass_on(self, word: Word, way: _Way) -> None:
-        if isinstance(word, Track) and word.fits(way.told[0]):
+        if isinstance(word, Track) and word.fits(way.expected):
             contrasts, bias = way.added(word.contrasts, word.bias)
             history = word.history if way.note is None else (*word.history, way.note)
-            told = (word.emitted_ns, contrasts, bias, word.disturbed, word.asked, word.measured, history, way.told[1])
+            request = (word.asked, word.measured)
+            told = (word.emitted_ns, contrasts, bias, word.disturbed, *request, history, way.announced)
             bell = word.bell ^ way.bell
             self._actions.send(way.side, Track(self.circuit, word.origin, way.link, bell, *told))
         else:
@@ -277,5 +279,5 @@ def _way(
     x_left, y_left, e, s = goes[1]
     left = (a * kept_x * x_left * x, b * kept_y * y_left * y, c * (e * z + s * other_z))
     near_z = c * (e * mine_z + s * sign)
-    told = comes[0].half.bell, half.bell
-    return _Way(goes[0].side, half.pair, outcome ^ half.bell, left, kept_z, shift_z, near_z, note, told)
+    bell, expected = half.bell, comes[0].half.bell
+    return _Way(goes[0].side, half.pair, outcome ^ bell, left, kept_z, shift_z, near_z, note, expected, bell)

@@ -16,9 +16,9 @@ LIGHT_NS = 49_000  # over 10 km
 
 
 def link(worlds: SimpleNamespace, seed: int = 1, **changes: Any) -> World:
-    """Return alice and bob, joined by a link of 10 km, on which 4 positions make pairs."""
-    document = worlds.line("alice", "bob", memories=4, **({"success_probability": P, "fidelity": F} | changes))
-    document["route"] = [{"a": "alice", "b": "bob", "lanes": 4}]
+    """Return alice and bob, joined by a link of 10 km, on which 2 positions make pairs."""
+    document = worlds.line("alice", "bob", memories=2, **({"success_probability": P, "fidelity": F} | changes))
+    document["route"] = [{"a": "alice", "b": "bob", "lanes": 2}]
     return worlds.read(document, seed=seed)
 
 
@@ -50,7 +50,7 @@ def test_a_cut_stops_pairs_within_the_light_time_until_the_splice(worlds: Simple
     assert rate(times, 300 * MS + 2 * LIGHT_NS, 600 * MS) == 0
     before, after = rate(times, 0, 300 * MS), rate(times, 600 * MS, 900 * MS)
     assert abs(before - after) < 5 * math.sqrt(before + after)
-    assert before > 200
+    assert before > 100
 
 
 def test_a_cut_of_the_cable_stops_its_messages_too(worlds: SimpleNamespace) -> None:
@@ -64,7 +64,7 @@ def test_a_cut_of_the_cable_stops_its_messages_too(worlds: SimpleNamespace) -> N
     during = [r for r in heard if 300 * MS + 2 * LIGHT_NS < r.time_ns <= 600 * MS]
     assert during == []
     assert rate(times, 300 * MS + 2 * LIGHT_NS, 600 * MS) == 0
-    assert rate(times, 700 * MS, S) > 200
+    assert rate(times, 700 * MS, S) > 100
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_rate_changes_as_it_should(
     world = link(worlds)
     target = "alice" if kind.startswith("clock") else "alice-bob"
     world.network.inject(kind, target, start_ns=400 * MS, end_ns=800 * MS, **attributes)
-    times = run(world)
+    times = run(world, 800 * MS)
     # A session takes its attempts, and one more period for its herald and the next offer.
     plain, changed = rate(times, 0, 400 * MS), rate(times, 400 * MS + LIGHT_NS, 800 * MS)
     expected = plain * (1 / P + 1) / (1 / P / factor + 1) if factor else 0
@@ -106,7 +106,7 @@ def test_the_true_fidelity_falls_and_what_is_believed_of_it_does_not(
 ) -> None:
     world = link(worlds, modes=20)
     world.network.inject(kind, "alice" if kind.startswith("clock") else "alice-bob", **attributes)
-    run(world, 60 * MS)
+    run(world, 40 * MS)
     w = (4 * F - 1) / 3
     mean, sem = fidelity(world)
     assert mean == pytest.approx((1 + w + 2 * w * left) / 4, abs=5 * sem + 1e-9)
@@ -130,10 +130,10 @@ def test_a_clock_that_drifts_is_right_again_at_the_end(worlds: SimpleNamespace, 
     world.network.inject(kind, "bob", start_ns=100 * MS, end_ns=500 * MS, drift_ppb=1e4)
     times = run(world)
     assert rate(times, 480 * MS, 500 * MS) == 0, "beyond the window"
-    assert rate(times, 520 * MS, S) > 500
+    assert rate(times, 520 * MS, S) > 250
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize("deaf", ["first", "second", "either"])
 def test_a_herald_that_only_one_side_hears_is_noticed_by_the_other(
     worlds: SimpleNamespace, deaf: str, lanes: int
@@ -144,12 +144,12 @@ def test_a_herald_that_only_one_side_hears_is_noticed_by_the_other(
     fault = world.network.inject(
         "one-sided-herald", "alice-r", start_ns=100 * MS, end_ns=103 * MS, percent=100, deaf=deaf
     )
-    times = run(world, 2 * S)
+    times = run(world, 1200 * MS)
     assert fault.fired > 0
     broken = [r for r in worlds.records_of(world) if r.kind == "broken"]
     assert {r.fields[3] for r in broken} == {"alice~r"}
     assert {r.actor for r in broken} == {"alice", "bob"}
-    assert rate(times, 1500 * MS, 2 * S) > 50
+    assert rate(times, 1000 * MS, 2 * S) > 20
     assert not [r for r in worlds.records_of(world) if r.kind == "stalled"]
 
 
@@ -173,9 +173,9 @@ def test_if_the_sides_of_a_link_are_told_different_bell_states_both_ends_give_th
         world.network.inject("wrong-bell", target, start_ns=1, percent=30, side=side, flip=flip)
         for flip, target in enumerate(("alice-r1", "r1~r2", "r2-bob"), start=1)
     ]
-    times = run(world, 300 * MS)
-    assert all(fault.fired > 20 for fault in faults)
-    assert len(times) > 30
+    times = run(world, 150 * MS)
+    assert all(fault.fired > 10 for fault in faults)
+    assert len(times) > 15
     assert fidelity(world)[0] > 0.7, "no pair of which they believe the wrong thing"
 
 
@@ -191,11 +191,11 @@ def test_names_of_pairs_that_come_back_break_the_circuits_over_the_station(world
     document = worlds.line("alice", "r", "bob", memories=4, success_probability=P, fidelity=F)
     document["route"][0]["lanes"] = 4
     world = worlds.read(document)
-    for k in range(1, 20):
+    for k in range(1, 10):
         world.network.inject("sequence-reset", "alice-r", start_ns=k * 30 * MS)
-    times = run(world, S)
-    assert len([r for r in worlds.records_of(world) if r.kind == "broken" and r.actor == "alice"]) >= 12
-    assert rate(times, 700 * MS, S) > 100
+    times = run(world, 500 * MS)
+    assert len([r for r in worlds.records_of(world) if r.kind == "broken" and r.actor == "alice"]) >= 5
+    assert rate(times, 400 * MS, S) > 20
 
 
 def test_a_station_without_a_switch_can_lose_its_only_analyser(worlds: SimpleNamespace) -> None:
@@ -203,7 +203,7 @@ def test_a_station_without_a_switch_can_lose_its_only_analyser(worlds: SimpleNam
     world.network.inject("analyser-down", "alice~bob", start_ns=100 * MS, end_ns=200 * MS)
     times = run(world, 300 * MS)
     assert rate(times, 101 * MS, 200 * MS) == 0
-    assert rate(times, 200 * MS, 300 * MS) > 100
+    assert rate(times, 200 * MS, 300 * MS) > 50
     with pytest.raises(FaultError, match="alice~bob has 1"):
         world.network.inject("analyser-down", "alice~bob", analysers=2)
     with pytest.raises(FaultError, match="alice~bob has no switch"):
@@ -222,8 +222,8 @@ def test_analysers_that_are_down_take_their_part_of_the_capacity(worlds: SimpleN
     for down in (0, 1, 3):
         world = star(worlds, 4, 8)
         if down:
-            world.network.inject("analyser-down", "hub~switch", start_ns=1, end_ns=500 * MS, analysers=down)
-        counts[down] = len(run(world, 500 * MS))
+            world.network.inject("analyser-down", "hub~switch", start_ns=1, end_ns=250 * MS, analysers=down)
+        counts[down] = len(run(world, 250 * MS))
     assert counts[1] == pytest.approx(0.75 * counts[0], rel=0.1)
     assert counts[3] == pytest.approx(0.25 * counts[0], rel=0.15)
 
@@ -282,8 +282,8 @@ def test_two_losses_on_one_link_come_together_and_two_cuts_contradict(worlds: Si
 def test_a_circuit_whose_link_makes_nothing_says_so_until_it_does_again(worlds: SimpleNamespace) -> None:
     world = link(worlds)
     world.network.inject("cut", "alice-bob", start_ns=100 * MS, end_ns=1500 * MS)
-    run(world, 2 * S)
-    ((stall),) = world.stalls.as_json(2 * S)
+    run(world, 1600 * MS)
+    ((stall),) = world.stalls.as_json(1600 * MS)
     assert stall["circuit"] == "alice>bob:1.1"
     assert stall["station"] == "alice~bob"
     # 30 heralds should have come by 60 ms after the cut; nodes look twice a second.

@@ -49,6 +49,7 @@ FindPath: TypeAlias = Callable[[str], tuple[str, ...] | None]
 _INBOX = 1000  # datagrams that wait for one service; one more is lost
 _BACKOFF_NS = 50 * MS  # mean wait after a refusal; it doubles with each further one
 _LONGEST_BACKOFF_NS = 800 * MS
+_SETUP_NS = S  # of a circuit: then somebody on its path has forgotten it, or is cut off
 _PATIENCE_NS = 10 * S  # with a controller that does not answer, and at the tail-end for the next epoch of a circuit
 
 
@@ -272,7 +273,7 @@ class EndNode(QuantumNode):
         port = self.ports.get(demand.path[1])
         storage = StorageLaw() if port is None else self.storage_law(port)
         circuit = epoch_name(name, wish.epoch)
-        wish.timeout = self.alarm(_PATIENCE_NS, self._answer_overdue, circuit, demand.path[1])
+        wish.timeout = self.alarm(_SETUP_NS, self._answer_overdue, circuit, demand.path[1])
         self.reserve(Reserve(circuit, demand.path, demand.terms, wish.requests, 0, storage))
 
     def _answer_overdue(self, name: str, node: str) -> None:

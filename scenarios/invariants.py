@@ -74,6 +74,7 @@ class Invariants:
         self._heard: dict[tuple[str, str], tuple[int, int]] = {}
         self._swaps: deque[tuple[str, PairId, PairId]] = deque(maxlen=_SWAPS)
         self._delivered_ns: dict[Half, int] = {}
+        self._names_return = False  # since a fault has had a station number its pairs from 1 again
         self._emitted_ns: dict[Half, int] = {}  # where there are cutoffs: when the photons of halves left
         self._cutoffs_ns: dict[str, int] = {}  # by demand
         network.history.remember(_REMEMBERED)
@@ -105,7 +106,7 @@ class Invariants:
         """Let the numbers of pairs begin again where a fault has them do so; what nodes make of that is checked."""
         if record.fields[1] == "sequence-reset":
             self._heard.clear()
-            self._delivered_ns.clear()
+            self._names_return = True
 
     def _on_reserve(self, time_ns: int, actor: str, fields: tuple[Any, ...]) -> None:
         message: Reserve = fields[3]
@@ -146,7 +147,7 @@ class Invariants:
     def _on_pair(self, record: Record) -> None:
         end, head, tail = record.fields[2:5]
         half = (record.actor, tail if end else head)
-        if half in self._delivered_ns:
+        if half in self._delivered_ns and not self._names_return:
             text = f"{_name(half[1])} was delivered at {record.actor} a second time"
             self.report("once", (record.actor,), text, (head, tail))
         _note(self._delivered_ns, half, record.time_ns)

@@ -13,6 +13,7 @@ They yield plain tables, as they stand in scenario files, so that whatever is fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -105,6 +106,11 @@ def _values(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Attribute]:
     if isinstance(default, bool):
         return st.booleans()
     if isinstance(default, float) and default:
-        more = min(default * 5, 100.0) if field.name == "percent" else default * 5
-        return st.sampled_from([default, default / 10, more])
+        return st.sampled_from([default, default / 10, min(default * 5, _limit(field))])
     return st.just(default)
+
+
+def _limit(field: msgspec.structs.FieldInfo) -> float:
+    """Return the greatest value of a numeric attribute."""
+    limits = (note.le for note in getattr(field.type, "__metadata__", ()) if isinstance(note, msgspec.Meta))
+    return min((limit for limit in limits if limit is not None), default=math.inf)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -16,6 +19,8 @@ from .load import InputError
 from .version import version
 
 if TYPE_CHECKING:
+    from . import campaign
+    from .chaos import Failure
     from .report import Run
 
 app = App(
@@ -416,6 +421,102 @@ def schema() -> int:
 
     print(json.dumps(Scenario.model_json_schema(), indent=2))
     return 0
+
+
+@app.command
+def chaos(
+    scenario: str,
+    *,
+    runs: int = 100,
+    seed: int = 0,
+    for_: Annotated[float, Parameter(name="--for")] = 3.0,
+    jobs: int = 0,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    kind: Annotated[tuple[str, ...], Parameter(name="--kind", negative="")] = (),
+    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
+) -> int:
+    """Search random faults and demands for what breaks an invariant, or what a scenario does not recover from.
+
+    Parameters
+    ----------
+    scenario
+        Name or file.
+    runs
+        How many runs.
+    seed
+        Of the search: the same seed tries the same.
+    for_
+        Seconds of emulated time of each run. Faults act in the first half of it.
+    jobs
+        How many processes (0: as many as there are cores).
+    set_
+        KEY=VALUE, as for `qie run`.
+    kind
+        A kind of fault, as in `qie faults`; only those given are tried. Can be repeated.
+    json_
+        Write the result as JSON to this file (- for standard output).
+    """
+    span_s = _positive("--for", for_)
+    if runs < 1 or jobs < 0:
+        _fail([f"--runs {runs} --jobs {jobs}: expected at least 1 run, and no negative number of processes"], 2)
+    try:
+        from . import campaign  # noqa: PLC0415
+    except ImportError as error:
+        _fail([f"qie chaos needs the package {error.name}: install quantum-internet-emulator[campaign]"], 2)
+    from emulator.faults import kinds  # noqa: PLC0415
+
+    for name in kind:
+        if name not in kinds():
+            _fail([f"--kind {name}: there is no such kind of fault; `qie faults` lists them"], 2)
+    order = campaign.Order(scenario, set_, span_s, kind, seed)
+    with _progress(runs) as tell:
+        result = campaign.run(order, runs=runs, jobs=jobs or os.cpu_count() or 1, tell=tell)
+    files = [_write_failure(order, failure) for failure in result.failures]
+    data = {
+        "runs": result.runs,
+        "violations": [str(violation) for failure in result.failures for violation in failure.violations],
+        "files": [file for file, _ in files],
+        "wall_s": round(result.wall_s, 3),
+        "interrupted": result.interrupted,
+    }
+    _tell(data, json_, _chaos_lines(result, files))
+    if result.interrupted:
+        return 130
+    return 1 if result.failures else 0
+
+
+@contextmanager
+def _progress(runs: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (BarColumn(), MofNCompleteColumn(), "runs", TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=runs)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _write_failure(order: campaign.Order, failure: Failure) -> tuple[str, str]:
+    """Write a scenario file that fails as was found; return its name, and the command that runs it."""
+    from .chaos import Campaign, scenario_of  # noqa: PLC0415
+
+    stem = f"chaos-{Path(order.scenario).stem}-{order.seed}"
+    path = next(p for k in count(1) if not (p := Path(f"{stem}-{k}.toml")).exists())
+    text = scenario_of(Campaign(order.scenario, settings=order.settings, for_s=order.for_s), failure)
+    path.write_text(text, "utf-8")
+    settings = "".join(f" --set {shlex.quote(setting)}" for setting in order.settings)
+    command = f"qie run {path} --seed {failure.trial.seed} --for {order.for_s:g} --rate max{settings}"
+    return str(path), command
+
+
+def _chaos_lines(result: campaign.Result, files: list[tuple[str, str]]) -> Iterator[str]:
+    ended = " (interrupted)" if result.interrupted else ""
+    yield f"{result.runs} runs in {result.wall_s:.1f} s{ended}: {len(result.failures)} failures"
+    for failure, (_, command) in zip(result.failures, files, strict=True):
+        for violation in failure.violations[:5]:
+            yield f"VIOLATION: {violation}"
+        yield f"  {len(failure.trial.faults)} faults, {len(failure.trial.routes)} demands; to run it again: {command}"
 
 
 @app.command

@@ -42,7 +42,7 @@ class Run:
             text = f"the record of this run is not whole: {self.record_error.strerror}"
             found.append(Violation("record", now_ns, (), text))
         for node, error in self.world.programs.failures:
-            text = f"a program on {node} failed: {type(error).__name__}: {error}"
+            text = f"a program on {node} failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
             found.append(Violation("programs", now_ns, (node,), text))
         return found
 

@@ -74,9 +74,14 @@ def _commands(text: str) -> Iterator[tuple[str, str]]:
 
 def _run(words: list[str]) -> tuple[int, str]:
     if words[0] == "pytest":
-        plain = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        # These plugins and no others: what else is installed here is not the reader's.
+        plugins = {
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_PLUGINS": "scenarios.pytest_plugin,pytest_trio.plugin",
+        }
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")} | plugins
         command = [sys.executable, "-m", "pytest", *words[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)  # noqa: S603
         return done.returncode, done.stdout
     if words[0] != "qie":
         raise ValueError(f"no console block runs {words[0]!r}; show it without `$`")

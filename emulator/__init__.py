@@ -5,7 +5,7 @@ Start with `Network`: it wires actors and runs them in emulated time.
 
 from .actor import MS, US, Actor, Handler, S, UnknownActorError
 from .channel import Channel, ChannelFault
-from .comparison import Comparison, ComparisonOverError, Difference
+from .comparison import Comparison, ComparisonOverError, Difference, first_difference
 from .envelope import Envelope
 from .faults import Fault, FaultError, Injection
 from .figures import Enquire, Figures, LinkFigures
@@ -155,6 +155,7 @@ __all__ = [
     "after_storage",
     "decode",
     "encode",
+    "first_difference",
     "message_types",
     "multiplied",
     "parity",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
@@ -84,14 +84,21 @@ class Comparison:
     def _tell(self, piece: bytes) -> None:
         """Find the first record that differs: the record and the piece begin at the same place."""
         self.over = True
-        before = deque(records_in(self._last), maxlen=_BEFORE)
-        for recorded, now in zip_longest(records_in(self._rest), records_in(piece)):
-            if _bits(recorded) == _bits(now):
-                before.append(now)
-                continue
-            if recorded is not None or self._recording.ending is not None:
-                self.difference = Difference(tuple(before), recorded, now)
-            return
+        found = first_difference(records_in(self._rest), records_in(piece), before=records_in(self._last))
+        if found is not None and (found.recorded is not None or self._recording.ending is not None):
+            self.difference = found
+
+
+def first_difference(
+    recorded: Iterable[Record], now: Iterable[Record], *, before: Iterable[Record] = ()
+) -> Difference | None:
+    """Return where two histories part, or None if they are the same, bit by bit; `before` is what came before both."""
+    last = deque(before, maxlen=_BEFORE)
+    for one, other in zip_longest(recorded, now):
+        if _bits(one) != _bits(other):
+            return Difference(tuple(last), one, other)
+        last.append(other)
+    return None
 
 
 def _bits(record: Record | None) -> bytes:

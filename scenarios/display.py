@@ -108,7 +108,7 @@ def attach(display: Display, world: World, *, for_ns: int, rate: float, every_s:
                 "factor": (emulated_s - start_s) / (now - start),
                 "lag_ms_p99": network.timeline.lag.percentile(99) / 1e6 if math.isfinite(rate) else None,
                 "delivered": sum(s.delivered for s in world.monitor.routes.values()),
-                "routes": len(world.routes),
+                "routes": len(world.monitor.routes),
                 "pairs": [route_json(world, a, b, emulated_s) for a, b in busiest(world, display.rows)],
             }
         )

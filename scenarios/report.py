@@ -42,7 +42,7 @@ class Run:
             text = f"the record of this run is not whole: {self.record_error.strerror}"
             found.append(Violation("record", now_ns, (), text))
         for node, error in self.world.programs.failures:
-            text = f"a program on {node} failed: {type(error).__name__}: {error}"
+            text = f"a program on {node} failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
             found.append(Violation("programs", now_ns, (node,), text))
         return found
 
@@ -71,7 +71,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "history_sha256": network.history.sha256(),
         "events": network.timeline.events - network.ticks,
         "messages": network.history.counts.get("message", 0),
-        "pairs": [route_json(run.world, a, b, emulated_s) for a, b in run.world.routes],
+        "pairs": [route_json(run.world, a, b, emulated_s) for a, b in run.world.monitor.routes],
         "lag_ms": {
             "p50": lag.percentile(50) / _MS,
             "p99": lag.percentile(99) / _MS,
@@ -164,8 +164,9 @@ def _violation_lines(violation: dict[str, Any]) -> Iterator[str]:
 
 def busiest(world: World, most: int) -> list[tuple[str, str]]:
     """Return the routes that have delivered most, in the order of the scenario."""
-    chosen = sorted(world.routes, key=lambda route: -world.monitor.routes[route].delivered)[:most]
-    return [route for route in world.routes if route in chosen]
+    routes = world.monitor.routes  # those of the scenario first, then those of programs
+    chosen = sorted(routes, key=lambda route: -routes[route].delivered)[:most]
+    return [route for route in routes if route in chosen]
 
 
 def _demand_lines(demands: list[dict[str, Any]]) -> Iterator[str]:

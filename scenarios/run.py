@@ -42,11 +42,7 @@ def run_programs(
     if not demands:
         settings = (*settings, "route=[]")
     scenario, _, world = prepare(name, settings, seed=seed, rate=rate)
-    try:
-        for node, program in programs.items():
-            world.install(node, program)
-    except LookupError as error:
-        raise InputError([f"{name}: {error.args[0]}"]) from None
+    install_all(name, world, programs)
     start = time.perf_counter()
     outcome = world.network.run(for_ns=round(for_s * 1e9))
     return Run(scenario.name, seed, rate, world, outcome, time.perf_counter() - start)
@@ -64,10 +60,26 @@ def prepare_text(
 ) -> tuple[Scenario, Plan, World]:
     """Do as `prepare` does with the text of a scenario; `label` names it in errors."""
     scenario, plan = load_text(label, text, settings)
+    return scenario, plan, built(label, scenario, plan, seed=seed, rate=rate)
+
+
+def built(
+    label: str, scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
+) -> World:
+    """Return the world of a scenario, as `build` does; raises InputError."""
     try:
-        return scenario, plan, build(scenario, plan, seed=seed, rate=rate)
+        return build(scenario, plan, seed=seed, rate=rate, keep_history=keep_history)
     except ScenarioError as error:
         raise InputError([located(label, "", *entry) for entry in error.errors]) from None
+
+
+def install_all(label: str, world: World, programs: Mapping[str, Program]) -> None:
+    """Let end nodes run programs, by the nodes' names. Raises InputError."""
+    try:
+        for node, program in programs.items():
+            world.install(node, program)
+    except LookupError as error:
+        raise InputError([f"{label}: {error.args[0]}"]) from None
 
 
 def run_scenario(

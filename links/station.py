@@ -16,10 +16,9 @@ program sends (`Light`) passes in the same way.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -28,8 +27,6 @@ from emulator import (
     MS,
     Actor,
     Begin,
-    Bias,
-    Contrasts,
     Enquire,
     Envelope,
     Figures,
@@ -37,7 +34,6 @@ from emulator import (
     Herald,
     Light,
     LinkFigures,
-    Loaded,
     Message,
     Paused,
     QubitId,
@@ -47,12 +43,12 @@ from emulator import (
     TimedOut,
     Unknown,
 )
-from emulator.faults import CALIBRATED, Conditions, Disturb, Heralds
+from emulator.faults import Disturb, Heralds
 from emulator.time import Alarm
 
 from .analysers import AnalyserQueue
 from .calibration import Calibration
-from .degraded import Degraded, degraded_model, with_false_heralds
+from .disturbed import Disturbances, StationLink, Told
 from .heralding import HeraldedStateModel
 
 
@@ -72,8 +68,6 @@ class PairSource(Protocol):
         """Put a pair into two positions."""
 
 
-# What a node is told of a pair to come: its contrasts, and, from its own side, its bias and how likely it is full.
-_Told: TypeAlias = tuple[Contrasts, Bias, Loaded]
 # When attempts come to an end that never succeed: in 73 years.
 _NEVER_NS: Final = 1 << 61
 
@@ -122,28 +116,7 @@ class Switch:
     at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """What attempts between two arms are like, at one setting.
-
-    calibrated: as the station knows them; model: as they really are (None: none is ever heralded); first_ns: from the
-    notice that attempts begin until light of the first one is here; emission_ns: when each side's photon leaves it (or,
-    at a receiver, gets there), from when light is here; lag_ns: how much later than that the news of a click at the
-    other side's receiver is here; told: what the nodes are told, that on the arm of the smaller number first; met: whom
-    to tell of attempts that differ.
-    """
-
-    calibrated: HeraldedStateModel
-    model: HeraldedStateModel | None
-    period_ns: int
-    first_ns: int
-    emission_ns: tuple[int, int]
-    lag_ns: tuple[int, int]
-    told: tuple[_Told, _Told]
-    met: tuple[Callable[[], None], ...] = ()
-
-
-def _told(model: HeraldedStateModel) -> tuple[_Told, _Told]:
+def _told(model: HeraldedStateModel) -> tuple[Told, Told]:
     """Return what the two arms are told of the pairs that a model makes, each of its own half first."""
     (sign, first_z, second_z), (first, second, both) = model.bias, model.loaded
     contrasts = model.contrasts
@@ -168,7 +141,7 @@ class _Match:
     """Two sessions whose photons meet, and what they are heading for."""
 
     sessions: tuple[_Session, _Session]
-    link: _Link
+    link: StationLink
     patience: int | None  # attempts that are left; None: any number
     end: Alarm | None = None
     granted_ns: int = 0
@@ -213,9 +186,8 @@ class HeraldingStation(Actor):
         self._source = source
         self._sides = {arm.node: side for side, arm in enumerate(arms)}
         self._sequence = 0
-        self._links: dict[tuple[Crossing, float], _Link] = {}
-        self._disturbances: dict[int, tuple[Disturb, Callable[[], None]]] = {}
-        self._forgers: dict[int, Callable[[Heralds], Heralds]] = {}
+        self._links: dict[tuple[Crossing, float], StationLink] = {}
+        self._disturbances = Disturbances()
         self._stuck: Callable[[], None] | None = None
         self._outages: dict[int, tuple[int, Callable[[], None]]] = {}
         self._out_of_order = 0  # analysers that are to be so
@@ -350,7 +322,7 @@ class HeraldingStation(Actor):
         else:
             self._want_analyser(match, self.switch)
 
-    def link(self, crossing: Crossing, min_fidelity: float) -> _Link:
+    def link(self, crossing: Crossing, min_fidelity: float) -> StationLink:
         """Return what attempts between two arms are like; worked out once for each."""
         found = self._links.get((crossing, min_fidelity))
         if found is None:
@@ -364,9 +336,8 @@ class HeraldingStation(Actor):
             )
             senders_ns = max((arm.latency_ns for arm in (a, b) if not arm.receives), default=0)
             first_ns = max(1, preparation_ns + 2 * senders_ns)
-            found = _Link(model, model, period_ns, first_ns, emission_ns, _lags_ns(a, b), _told(model))
-            if self._disturbances:
-                found = self._disturbed(found, a.node, b.node, min_fidelity)
+            found = StationLink(model, model, period_ns, first_ns, emission_ns, _lags_ns(a, b), _told(model))
+            found = self._disturbances.disturbed(found, self.calibration, a.node, b.node, min_fidelity)
             self._links[crossing, min_fidelity] = found
         return found
 
@@ -502,9 +473,7 @@ class HeraldingStation(Actor):
             del self._sessions[session.side, session.number]
             herald = Herald(session.number, self._sequence, int(state.bell), emitted_ns, mode)
             heralds.append((self.arms[session.side].node, herald))
-        bell = int(state.bell)
-        if self._forgers:
-            heralds, bell = self._forged(heralds, bell)
+        heralds, bell = self._disturbances.announced(heralds, int(state.bell))
         self._source.new_pair(
             state.pauli,
             a.qubit,
@@ -555,17 +524,13 @@ class HeraldingStation(Actor):
 
     def disturb(self, key: int, disturb: Disturb | None, met: Callable[[], None]) -> None:
         """Let attempts differ from the calibration, from now on; call `met` whenever some begin that do."""
-        self._disturbances.pop(key, None)
-        if disturb is not None:
-            self._disturbances[key] = disturb, met
+        self._disturbances.disturb(key, disturb, met)
         self._links.clear()
         self._draw_anew()
 
     def forge(self, key: int, forge: Callable[[Heralds], Heralds] | None) -> None:
         """Let what is announced of a pair be something else; None: not any more."""
-        self._forgers.pop(key, None)
-        if forge is not None:
-            self._forgers[key] = forge
+        self._disturbances.forge(key, forge)
 
     def take_out(self, key: int, analysers: int, met: Callable[[], None]) -> None:
         """Take analysers out of order, idle ones first; 0 brings them back. Call `met` whenever somebody lacks one."""
@@ -598,30 +563,6 @@ class HeraldingStation(Actor):
         """Count pairs from 1 again; return how many it had counted."""
         counted, self._sequence = self._sequence, 0
         return counted
-
-    def _disturbed(self, link: _Link, a: str, b: str, min_fidelity: float) -> _Link:
-        """Return what attempts are really like."""
-        found = [(disturb(a, b), met) for _, (disturb, met) in sorted(self._disturbances.items())]
-        conditions = Conditions.together(other for other, _ in found)
-        met = tuple(fn for other, fn in found if other != CALIBRATED)
-        if not met:
-            return link
-        if not conditions.heralds:
-            return replace(link, model=None, met=met)
-        if isinstance(self.calibration, Degraded):
-            model = self.calibration.degraded(a, b, min_fidelity, conditions)
-        else:
-            model = degraded_model(link.calibrated, conditions)
-        if conditions.false_hz:
-            model = with_false_heralds(model, -math.expm1(-conditions.false_hz * link.period_ns * 1e-9))
-        return replace(link, model=model if model.p_success > 0 else None, met=met)
-
-    def _forged(self, heralds: Heralds, bell: int) -> tuple[Heralds, int]:
-        """Return what is announced, and the Bell state of which both nodes are told, if they are told the same."""
-        for _, forge in sorted(self._forgers.items()):
-            heralds = forge(heralds)
-        told = {herald.bell for _, herald in heralds}
-        return heralds, told.pop() if len(heralds) == 2 and len(told) == 1 else bell
 
     def _matches(self) -> list[_Match]:
         return list(dict.fromkeys(s.match for s in self._sessions.values() if s.match is not None))

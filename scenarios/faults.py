@@ -107,11 +107,8 @@ def _entry(injection: Injection) -> dict[str, Any]:
 def summary(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Yield a line for each fault."""
     for entry in entries:
-        met = (
-            f"met something {entry['fired']} times"
-            if entry["fired"]
-            else "never met anything: this run says nothing of it"
-        )
+        times = "once" if entry["fired"] == 1 else f"{entry['fired']} times"
+        met = f"met something {times}" if entry["fired"] else "never met anything: this run says nothing of it"
         yield f"fault {entry['name']}: {met if entry['began'] else 'never began'}"
 
 

@@ -312,7 +312,7 @@ def test_a_node_that_crashed_makes_room_and_is_served_again() -> None:
     star = Star(NEVER, [Circuit("ab", AB), Circuit("cd", CD, start_ns=2)], crashes=True)
     star.at(2 * MS, star.network.crash, "alice")
     star.run(60 * MS)
-    back_ns = 2 * MS + 100 + ARM_NS
+    back_ns = 2 * MS + 100 + ARM_NS  # the greeting of her new life
     assert star.told("cd", Begin)[0][0] == back_ns + ARM_NS
     assert len(star.told("ab", Begin)) >= 3
 

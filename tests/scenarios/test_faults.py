@@ -15,6 +15,7 @@ import pytest
 
 from emulator import MS, FaultError, S
 from emulator.faults import kinds
+from scenarios.build import build
 from scenarios.load import InputError, parse
 from scenarios.report import as_json, summary
 from scenarios.run import Run, prepare, run_scenario
@@ -154,6 +155,25 @@ def test_a_fault_that_is_never_met_does_not_change_what_happens() -> None:
     broken = run_scenario("chain", for_s=0.5, seed=2, faults=["overload:chain-a>chain-b@9"])
     assert plain.world.network.history.sha256() == broken.world.network.history.sha256()
     assert "fault overload chain-a>chain-b: never began" in list(summary(broken))
+
+
+@pytest.mark.parametrize(("scheme", "power"), [("single_click", 0.5), ("double_click", 1.0), ("pair_source", 1.0)])
+def test_the_optics_of_a_link_are_worse_by_what_was_added_at_the_setting_it_was_calibrated_for(
+    scheme: str, power: float
+) -> None:
+    document = with_faults({"kind": "added-loss", "target": "alice-bob", "attributes": {"loss_db": 1.0}})
+    document["link"][0] |= {"scheme": scheme, "length_km": 50}
+    world = build(*parse(document, "two"))
+    station: Any = world.network.actors["alice~bob"]
+    seen: list[Any] = []
+    for time_ns in (0, 5):
+        world.network.timeline.at(time_ns, lambda: seen.extend(station.link((0, 1), f) for f in (0.0, 0.8)))
+    world.network.run(for_ns=10)
+    for before, after in ((seen[0], seen[2]), (seen[1], seen[3])):
+        assert before.model is before.calibrated
+        assert after.calibrated == before.calibrated
+        assert after.contrasts == before.contrasts
+        assert after.model.p_success == pytest.approx(before.model.p_success * 10 ** (-0.1 * power), rel=0.03)
 
 
 # -- scenario files ----------------------------------------------------------------------------------------------------

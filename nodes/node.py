@@ -200,8 +200,12 @@ class QuantumNode(PortNode):
         if isinstance(role, EndRole):
             role.pair(half)
         elif role is not None:
-            role.pair(EAST if port is circuit.ports[EAST] else WEST, half)
-            if circuit.terms.cutoff_ns:
+            cutoff_ns = circuit.terms.cutoff_ns
+            if cutoff_ns:
+                role.discard_before(self.now_ns - cutoff_ns)  # what a node that was held up has not discarded yet
+            too_old = cutoff_ns > 0 and half.emitted_ns < self.now_ns - cutoff_ns
+            role.pair(EAST if port is circuit.ports[EAST] else WEST, half, too_old=too_old)
+            if cutoff_ns:
                 self._watch_cutoff(circuit)
 
     def session_ended(self, label: str) -> None:
@@ -526,6 +530,8 @@ class QuantumNode(PortNode):
         if circuit is None or circuit.broken or not isinstance(circuit.role, SwapRole):
             self.strays += 1
         elif message.to == circuit.index:
+            if circuit.terms.cutoff_ns:
+                circuit.role.discard_before(self.now_ns - circuit.terms.cutoff_ns)
             circuit.role.extended(message)
         else:
             onward = circuit.peers[EAST if message.to > circuit.index else WEST]

@@ -52,7 +52,8 @@ class Optics:
             return model if conditions is CALIBRATED else degraded_model(model, conditions)
         modes = link.modes or max(p.modes for p in profiles)
         if any(profile.role == "receives" for profile in profiles):
-            return received(profiles, (self.fibres[a], self.fibres[b])).model().with_modes(modes)
+            model = received(profiles, (self.fibres[a], self.fibres[b])).model().with_modes(modes)
+            return model if conditions is CALIBRATED else degraded_model(model, conditions)
         efficiencies = [self.profiles[n].arm_efficiency(self.fibres[n].transmission) for n in (a, b)]
         source = scheme(link.scheme or profiles[0].scheme, profiles, efficiencies)
         single = isinstance(source, SingleClick)

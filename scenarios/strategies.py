@@ -26,7 +26,6 @@ from emulator.faults import Attribute, Fault, kinds
 # A table of a scenario file, such as a `[[fault]]`.
 FaultTable: TypeAlias = dict[str, Any]
 
-_MOST_DOWN_S: Final = 0.5  # whoever crashes is back before the faults are over
 _LEAST_MS: Final = 10  # shorter faults are hardly seen
 _CLOCK_MS: Final = 1000
 
@@ -81,13 +80,14 @@ def demands(ends: Sequence[str], *, most: int = 3, lanes: int = 1) -> st.SearchS
 def _faults_of(kind: str, targets: Sequence[str], until_s: float) -> st.SearchStrategy[FaultTable]:
     cls = kinds()[kind]
     last = int(until_s * _CLOCK_MS)
-    start_ms = st.integers(1, last - _LEAST_MS)
+    has_end = not (cls.at_once or cls().lasts_ns is not None)
+    start_ms = st.integers(1, last - _LEAST_MS if has_end else last * 2 // 3)
     table = {
         "kind": st.just(kind),
         "target": st.sampled_from(targets),
-        "attributes": st.fixed_dictionaries({f.name: _values(f) for f in msgspec.structs.fields(cls)}),
+        "attributes": st.fixed_dictionaries({f.name: _values(f, until_s) for f in msgspec.structs.fields(cls)}),
     }
-    if cls.at_once or cls().lasts_ns is not None:
+    if not has_end:
         return st.fixed_dictionaries({**table, "start_s": start_ms.map(lambda ms: ms / _CLOCK_MS)})
     span = start_ms.flatmap(lambda ms: st.tuples(st.just(ms), st.integers(ms + _LEAST_MS, last)))
     return st.tuples(st.fixed_dictionaries(table), span).map(
@@ -95,12 +95,12 @@ def _faults_of(kind: str, targets: Sequence[str], until_s: float) -> st.SearchSt
     )
 
 
-def _values(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Attribute]:
+def _values(field: msgspec.structs.FieldInfo, until_s: float) -> st.SearchStrategy[Attribute]:
     """Return a strategy around an attribute's default, which it shrinks to."""
     default = field.default
     options = getattr(getattr(field.type, "__origin__", field.type), "__args__", None)
     if field.name == "down_s":
-        return st.sampled_from([0.01, 0.1, _MOST_DOWN_S])
+        return st.sampled_from([until_s / 100, until_s / 10, until_s / 3])
     if isinstance(default, str) and options:
         return st.sampled_from([default, *(value for value in options if value != default)])
     if isinstance(default, bool):

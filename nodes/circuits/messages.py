@@ -156,10 +156,10 @@ class Track(Message, frozen=True, tag="track"):
     contrasts: Contrasts
     bias: Bias
     disturbed: Disturbed
-    asked: Request | None = None
-    measured: int = 0
-    history: tuple[SwapNote, ...] = ()
-    announced: int = -1
+    asked: Request | None
+    measured: int
+    history: tuple[SwapNote, ...]
+    announced: int
 
     def fits(self, bell: int) -> bool:
         """Return whether the receiver was told the same of the Bell state of the pair `link` as the sender."""

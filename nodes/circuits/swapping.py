@@ -126,8 +126,8 @@ class SwapRole:
         """Return the halves that wait and are not being swapped, in the order in which they came."""
         return [held.half for held in self._held.values() if not held.swapping]
 
-    def pair(self, side: int, half: Half) -> None:
-        """Take a half that a link delivered on one side."""
+    def pair(self, side: int, half: Half, *, too_old: bool = False) -> None:
+        """Take a half that a link delivered on one side; too_old: it is beyond the cutoff already."""
         held = _Held(half, side, self.index + (1 if side else -1), half.pair)
         self._held[half.pair] = held
         word = self._early.pop(half.pair, None)
@@ -137,7 +137,7 @@ class SwapRole:
             self._ready[side].append(held)
         if word is not None:
             self.word(word)
-        if (self.stopping or self.resting) and half.pair in self._held:
+        if (self.stopping or self.resting or too_old) and half.pair in self._held:
             self._end(held)
         self._match()
 

@@ -2,7 +2,7 @@
 
 import gc
 import math
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import msgpack
 import msgspec
@@ -45,13 +45,18 @@ def instances(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{name: values(hint) for name, hint in hints.items()})
 
 
+PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(-(2**63), 2**64 - 1),
+    float: st.floats(allow_nan=False),
+    str: st.text(max_size=40),
+}
+
+
 def values(hint: Any) -> st.SearchStrategy[Any]:
-    if hint is int:
-        return st.integers(-(2**63), 2**64 - 1)
-    if hint is float:
-        return st.floats(allow_nan=False)
-    if hint is str:
-        return st.text(max_size=40)
+    if hint in PLAIN:
+        return PLAIN[hint]
+    if get_origin(hint) is Literal:
+        return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:
         inner = [values(argument) for argument in get_args(hint) if argument is not ...]
         return st.lists(inner[0], max_size=4).map(tuple) if get_args(hint)[-1] is ... else st.tuples(*inner)

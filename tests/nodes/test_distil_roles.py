@@ -89,7 +89,7 @@ class Circuit:
         number = self.arriving[end].pop(index)
         mine, far = half_of(end, number), half_of(1 - end, number)
         self.seen["late pair"] += self.roles[end].stopping
-        track = Track(CIRCUIT, far, mine, self.bells[number], 0, UNKNOWN, UNBIASED, UNDISTURBED)
+        track = Track(CIRCUIT, far, mine, self.bells[number], 0, UNKNOWN, UNBIASED, UNDISTURBED, None, 0, (), -1)
         self.roles[end].pair(Half(mine, 0, None, 0), track)
 
     def receive(self, end: int) -> None:
@@ -326,7 +326,9 @@ class Scripted:
 
     def pair(self, number: int, bell: int = 0) -> None:
         mine, far = half_of(self.end, number), half_of(1 - self.end, number)
-        self.role.pair(Half(mine, 0, None, 0), Track(CIRCUIT, far, mine, bell, 0, UNKNOWN, UNBIASED, UNDISTURBED))
+        self.role.pair(
+            Half(mine, 0, None, 0), Track(CIRCUIT, far, mine, bell, 0, UNKNOWN, UNBIASED, UNDISTURBED, None, 0, (), -1)
+        )
 
     def take(self) -> list[Any]:
         done, self.done = self.done, []

@@ -21,7 +21,7 @@ def role(machines: SimpleNamespace) -> Any:
 
 
 def track(link: tuple[str, int], origin: tuple[str, int], bell: int = 0) -> Track:
-    return Track("c", origin, link, bell, 0, UNKNOWN, UNBIASED, UNDISTURBED)
+    return Track("c", origin, link, bell, 0, UNKNOWN, UNBIASED, UNDISTURBED, None, 0, (), -1)
 
 
 def expire(link: tuple[str, int]) -> Expire:
@@ -245,7 +245,7 @@ def test_a_track_over_a_link_whose_nodes_were_told_different_bell_states_becomes
     role: Any, bell: int, *, early: bool
 ) -> None:
     west, east = swapping(role, west_bell=2, east_bell=1)
-    word = Track("c", HEAD, W0, 3, 0, UNKNOWN, UNBIASED, UNDISTURBED, announced=bell)
+    word = Track("c", HEAD, W0, 3, 0, UNKNOWN, UNBIASED, UNDISTURBED, None, 0, (), bell)
     if early:
         role.role.word(word)
     role.role.swapped(west, east, 0)

@@ -255,7 +255,9 @@ def test_a_full_disk_shows_in_the_result(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(recorder.Recorder, "finish", finish)
     done = run_scenario("chain", for_s=0.01, record=tmp_path / "run.rec")
     assert not done.good
-    assert done.violations == ["the record of this run is not whole: No space left on device"]
+    (violation,) = done.broken
+    assert violation.invariant == "record"
+    assert violation.text == "the record of this run is not whole: No space left on device"
 
 
 # -- the commands --------------------------------------------------------------------------------------------------

@@ -188,13 +188,16 @@ def test_a_tampered_message_is_believed(talk: SimpleNamespace) -> None:
     channel, seen = network.channel("alice", "bob"), []
 
     def look() -> None:
-        for message in (Track("c", ("s", 1), ("s", 1), 2, 9, (1.0, 0.5, 0.2), UNBIASED, UNDISTURBED), talk.Count(3)):
+        for message in (
+            Track("c", ("s", 1), ("s", 1), 2, 9, (1.0, 0.5, 0.2), UNBIASED, UNDISTURBED, None, 0, (), -1),
+            talk.Count(3),
+        ):
             ((envelope, _),) = channel.faults[0].deliveries(Envelope("alice", 1, 0, message, sequence=5), MS)
             seen.append((envelope.sequence, envelope.message))
 
     network.timeline.at(5, look)
     network.run(for_ns=10)
-    believed = Track("c", ("s", 1), ("s", 1), 2, 9, (0.5, 0.25, 0.1), UNBIASED, UNDISTURBED)
+    believed = Track("c", ("s", 1), ("s", 1), 2, 9, (0.5, 0.25, 0.1), UNBIASED, UNDISTURBED, None, 0, (), -1)
     assert seen == [(5, believed), (5, talk.Count(3))]
 
 

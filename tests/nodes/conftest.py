@@ -1,21 +1,27 @@
 """A chain of state machines without a clock, and small worlds in emulated time."""
 
+from __future__ import annotations
+
 import random
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import count, pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from emulator import Half, Message, PairId, Record
+from emulator import MS, Envelope, Half, Message, PairId, Record
+from emulator.transport import Connection
 from nodes.circuits import EAST, WEST, EndRole, Expire, Extended, Release, Request, SwapOrder, SwapRole, Track
 from scenarios.build import World, build
 from scenarios.load import parse
 
 CIRCUIT = "c"
+LATENCY_NS = MS
 
 
 def half(pair: PairId, bell: int = 0, emitted_ns: int = 0) -> Half:
@@ -68,7 +74,7 @@ class _Swap:
 
 
 class _Actions:
-    def __init__(self, chain: "Chain", node: int) -> None:
+    def __init__(self, chain: Chain, node: int) -> None:
         self._chain = chain
         self._node = node
 
@@ -300,6 +306,83 @@ class Chain:
             self.seen[f"{kind} after stop"] += 1
 
 
+class Weather:
+    """What becomes of envelopes on their way, and when everything else happens."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.now_ns = 0
+        self.lost = self.doubled = self.overtaken = 0
+        self._events: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._count = count()
+        self._last_ns = 0
+
+    def after(self, delay_ns: int, fn: Callable[..., object], *args: object) -> None:
+        heappush(self._events, (self.now_ns + delay_ns, next(self._count), fn, args))
+
+    def carry(self, arrive: Callable[[Envelope], None], envelope: Envelope) -> None:
+        copies = self.rng.choices((0, 1, 2), (0.25, 0.6, 0.15))[0]
+        self.lost += copies == 0
+        self.doubled += copies == 2
+        for _ in range(copies):
+            late_ns = self.rng.choice((0, 0, self.rng.randrange(5 * MS)))
+            self.overtaken += self.now_ns + late_ns < self._last_ns
+            self._last_ns = self.now_ns + late_ns
+            self.after(LATENCY_NS + late_ns, arrive, envelope)
+
+    def run(self, most: int = 50_000) -> None:
+        for _ in range(most):
+            if not self._events:
+                return
+            self.now_ns, _, fn, args = heappop(self._events)
+            fn(*args)
+        raise AssertionError("it never comes to rest")
+
+
+class Wire:
+    """One node's end of the transport to a neighbour; what comes is handed to `take`."""
+
+    faults = ("weather",)  # or messages are sent surely
+    capacity = 10_000
+    busy_until_ns = 0
+
+    def __init__(self, weather: Weather, take: Callable[[Message], None]) -> None:
+        self._weather = weather
+        self._take = take
+        self.far: Wire
+        self.connection = Connection("here", "there", self, self, round_trip_ns=2 * LATENCY_NS)
+        self.connection.begin(1, 0)
+
+    def send(self, envelope: Envelope) -> bool:
+        self._weather.carry(self.far.arrive, envelope)
+        return True
+
+    def arrive(self, envelope: Envelope) -> None:
+        self.connection.receive(envelope, self._weather.now_ns)
+
+    def hand_on(self, envelope: Envelope) -> None:
+        self._take(envelope.message)
+
+    def wake(self, connection: Connection, delay_ns: int) -> None:
+        self._weather.after(delay_ns, lambda: connection.check(self._weather.now_ns))
+
+    def neighbour_began(self, neighbour: str) -> None:
+        raise AssertionError("nobody has crashed")
+
+
+def joined(weather: Weather, take_a: Callable[[Message], None], take_b: Callable[[Message], None]) -> tuple[Wire, Wire]:
+    a, b = Wire(weather, take_a), Wire(weather, take_b)
+    a.far, b.far = b, a
+    return a, b
+
+
+def post_over(weather: Weather, wire: Wire) -> Callable[[Message], None]:
+    def post(message: Message) -> None:
+        assert wire.connection.send(message, weather.now_ns)
+
+    return post
+
+
 def read(document: dict[str, Any], **options: Any) -> World:
     """Build the world of a scenario document; ideal hardware unless it says otherwise."""
     scenario, plan = parse({"name": "test", "hardware": "ideal", **document}, "test")
@@ -341,7 +424,15 @@ def strays_of(world: World) -> int:
 @pytest.fixture(scope="session")
 def machines() -> SimpleNamespace:
     """Return the parts for tests without a clock."""
-    return SimpleNamespace(Chain=Chain, Notebook=Notebook, half=half, circuit=CIRCUIT)
+    return SimpleNamespace(
+        Chain=Chain,
+        Notebook=Notebook,
+        Weather=Weather,
+        half=half,
+        circuit=CIRCUIT,
+        joined=joined,
+        post_over=post_over,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
+from collections.abc import Callable
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator import UNBIASED, UNDISTURBED, UNKNOWN, Half, Message, PairId
+from emulator import MS, UNBIASED, UNDISTURBED, UNKNOWN, Half, Message, PairId
 from nodes.circuits import (
     EAST,
     Distil,
@@ -75,6 +77,9 @@ class Circuit:
         self.choices = random.Random(1)
         self.seen: Counter[str] = Counter()
 
+    def post(self, end: int, message: Message) -> None:
+        self.wires[end].append(message)
+
     # -- what may happen -------------------------------------------------------------------------------------------
 
     def birth(self, bell: int) -> None:
@@ -111,7 +116,7 @@ class Circuit:
 
     def stop(self) -> None:
         self.roles[HEAD].stop()
-        self.wires[TAIL].append(Release(CIRCUIT))
+        self.post(TAIL, Release(CIRCUIT))
 
     def step(self, choice: int, *, births: bool = True) -> bool:
         """Let one of the things happen that may happen now; return False if there are none."""
@@ -182,7 +187,7 @@ class _Actions:
 
     def send(self, side: int, message: Message) -> None:
         assert (side == EAST) == (self._end == HEAD)
-        self._circuit.wires[1 - self._end].append(message)
+        self._circuit.post(1 - self._end, message)
 
     def choose(self, n: int) -> int:
         assert self._end == HEAD
@@ -427,3 +432,49 @@ def test_turns_are_drawn_for_each_pair_by_the_head_end_and_told_to_the_tail_end(
     head.role.operated(head.meetings[0], Reading(0))
     tail.role.word(head.take()[-1])
     assert head.meetings[0].turns == tail.meetings[0].turns == (11, 11)
+
+
+@pytest.mark.parametrize("protocol", [BBPSSW, DEJMPS], ids=["bbpssw", "dejmps"])
+@given(seed=st.integers(0, 9999), rounds=st.integers(1, 2), pairs=st.integers(0, 16))
+@RUNS
+def test_both_ends_of_a_distillation_agree_whatever_the_channels_lose(
+    machines: SimpleNamespace, *, protocol: Protocol, seed: int, rounds: int, pairs: int
+) -> None:
+    weather = machines.Weather(seed)
+    rng = weather.rng
+    circuit = Circuit(protocol, rounds, luck=bool(seed % 3))
+    posts: list[Callable[[Message], None]] = []
+
+    def taker(end: int) -> Callable[[Message], None]:
+        def take(message: Message) -> None:
+            circuit.wires[end].append(message)
+            circuit.receive(end)
+            operate()
+
+        return take
+
+    def operate() -> None:
+        for end in (0, 1):
+            for meeting in [m for m in circuit.operating[end] if m not in begun]:
+                begun.append(meeting)
+                weather.after(rng.randrange(1, 3 * MS), finish, end, meeting)
+
+    def finish(end: int, meeting: Any) -> None:
+        index = circuit.operating[end].index(meeting)
+        circuit.finish_operation(end, index, circuit.outcome(end, meeting, rng.randrange(1 << 16)))
+        operate()
+
+    def arrive(end: int, number: int) -> None:
+        circuit.arrive(end, circuit.arriving[end].index(number))
+        operate()
+
+    begun: list[Any] = []
+    posts += [machines.post_over(weather, wire) for wire in machines.joined(weather, taker(0), taker(1))]
+    circuit.post = lambda end, message: posts[1 - end](message)  # type: ignore[method-assign]
+    for number in range(pairs):
+        circuit.birth(rng.randrange(4))
+        for end in (0, 1):
+            weather.after(rng.randrange(1, 50 * MS), arrive, end, number)
+    weather.after(rng.randrange(1, 80 * MS), circuit.stop)
+    weather.run()
+    circuit.check_over()

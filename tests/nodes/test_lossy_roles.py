@@ -6,10 +6,7 @@ envelope is drawn from a seeded generator, and so are the moments at which heral
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from heapq import heappop, heappush
-from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,91 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator import MS, Envelope, Message
-from emulator.transport import Connection
+from emulator import MS, Message
 
-LATENCY_NS = MS
 RUNS = settings(derandomize=True, deadline=None, max_examples=300, database=None)
 
 
-class Weather:
-    """What becomes of envelopes on their way, and when everything else happens."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.now_ns = 0
-        self.lost = self.doubled = self.overtaken = 0
-        self._events: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
-        self._count = count()
-        self._last_ns = 0
-
-    def after(self, delay_ns: int, fn: Callable[..., object], *args: object) -> None:
-        heappush(self._events, (self.now_ns + delay_ns, next(self._count), fn, args))
-
-    def carry(self, arrive: Callable[[Envelope], None], envelope: Envelope) -> None:
-        copies = self.rng.choices((0, 1, 2), (0.25, 0.6, 0.15))[0]
-        self.lost += copies == 0
-        self.doubled += copies == 2
-        for _ in range(copies):
-            late_ns = self.rng.choice((0, 0, self.rng.randrange(5 * MS)))
-            self.overtaken += self.now_ns + late_ns < self._last_ns
-            self._last_ns = self.now_ns + late_ns
-            self.after(LATENCY_NS + late_ns, arrive, envelope)
-
-    def run(self, most: int = 50_000) -> None:
-        for _ in range(most):
-            if not self._events:
-                return
-            self.now_ns, _, fn, args = heappop(self._events)
-            fn(*args)
-        raise AssertionError("it never comes to rest")
-
-
-class Wire:
-    """One node's end of the transport to a neighbour; what comes is handed to `take`."""
-
-    faults = ("weather",)  # or messages are sent surely
-    capacity = 10_000
-    busy_until_ns = 0
-
-    def __init__(self, weather: Weather, take: Callable[[Message], None]) -> None:
-        self._weather = weather
-        self._take = take
-        self.far: Wire
-        self.connection = Connection("here", "there", self, self, round_trip_ns=2 * LATENCY_NS)
-        self.connection.begin(1, 0)
-
-    def send(self, envelope: Envelope) -> bool:
-        self._weather.carry(self.far.arrive, envelope)
-        return True
-
-    def arrive(self, envelope: Envelope) -> None:
-        self.connection.receive(envelope, self._weather.now_ns)
-
-    def hand_on(self, envelope: Envelope) -> None:
-        self._take(envelope.message)
-
-    def wake(self, connection: Connection, delay_ns: int) -> None:
-        self._weather.after(delay_ns, lambda: connection.check(self._weather.now_ns))
-
-    def neighbour_began(self, neighbour: str) -> None:
-        raise AssertionError("nobody has crashed")
-
-
-def joined(weather: Weather, take_a: Callable[[Message], None], take_b: Callable[[Message], None]) -> tuple[Wire, Wire]:
-    a, b = Wire(weather, take_a), Wire(weather, take_b)
-    a.far, b.far = b, a
-    return a, b
-
-
-def post_over(weather: Weather, wire: Wire) -> Callable[[Message], None]:
-    def post(message: Message) -> None:
-        assert wire.connection.send(message, weather.now_ns)
-
-    return post
-
-
-def chain_in(weather: Weather, machines: SimpleNamespace, links: int, *, nested: bool) -> Any:
+def chain_in(weather: Any, machines: SimpleNamespace, links: int, *, nested: bool) -> Any:
     """Return a chain of roles whose messages go through the weather."""
     chain = machines.Chain(links, nested=nested)
     posts: dict[tuple[int, int], Callable[[Message], None]] = {}
@@ -114,8 +32,8 @@ def chain_in(weather: Weather, machines: SimpleNamespace, links: int, *, nested:
         return take
 
     for k in range(links):
-        west, east = joined(weather, taker((k + 1, k)), taker((k, k + 1)))
-        posts[k, k + 1], posts[k + 1, k] = post_over(weather, west), post_over(weather, east)
+        west, east = machines.joined(weather, taker((k + 1, k)), taker((k, k + 1)))
+        posts[k, k + 1], posts[k + 1, k] = machines.post_over(weather, west), machines.post_over(weather, east)
     chain.post = lambda source, target, message: posts[source, target](message)
     return chain
 
@@ -126,7 +44,7 @@ def chain_in(weather: Weather, machines: SimpleNamespace, links: int, *, nested:
 def test_each_half_ends_once_and_both_ends_agree_whatever_the_channels_lose(
     machines: SimpleNamespace, *, nested: bool, links: int, seed: int, births: int
 ) -> None:
-    weather = Weather(seed)
+    weather = machines.Weather(seed)
     rng = weather.rng
     chain = chain_in(weather, machines, links, nested=nested)
     begin_swap = chain.begin_swap
@@ -163,7 +81,7 @@ def test_each_half_ends_once_and_both_ends_agree_whatever_the_channels_lose(
 def test_without_harm_all_pairs_reach_the_ends_however_much_is_lost(
     machines: SimpleNamespace, *, links: int, seed: int, pairs: int
 ) -> None:
-    weather = Weather(seed)
+    weather = machines.Weather(seed)
     rng = weather.rng
     chain = chain_in(weather, machines, links, nested=bool(seed % 2))
     begin_swap = chain.begin_swap
@@ -192,7 +110,7 @@ def test_without_harm_all_pairs_reach_the_ends_however_much_is_lost(
 def test_the_weather_is_bad(machines: SimpleNamespace) -> None:
     seen = [0, 0, 0]
     for seed in range(20):
-        weather = Weather(seed)
+        weather = machines.Weather(seed)
         chain = chain_in(weather, machines, 4, nested=False)
         for k in range(20):
             weather.after(k * MS, chain.birth, k % 4, 0)

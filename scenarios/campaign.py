@@ -23,7 +23,7 @@ class Order:
 
     scenario: str
     settings: tuple[str, ...] = ()
-    for_s: float = 3.0
+    for_s: float = 5.0
     kinds: tuple[str, ...] = ()
     seed: int = 0
 

@@ -429,7 +429,7 @@ def chaos(
     *,
     runs: int = 100,
     seed: int = 0,
-    for_: Annotated[float, Parameter(name="--for")] = 3.0,
+    for_: Annotated[float, Parameter(name="--for")] = 5.0,
     jobs: int = 0,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     kind: Annotated[tuple[str, ...], Parameter(name="--kind", negative="")] = (),

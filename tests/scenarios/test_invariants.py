@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from emulator import Herald, Network, Record
-from nodes import QuantumNode
-from nodes.circuits import SwapRole
+from emulator import Half, Herald, Network, Port, Record
+from nodes import Circuit, QuantumNode
+from nodes.circuits import EAST, WEST, SwapRole
 from scenarios.build import World
 from scenarios.invariants import Violation
 from scenarios.report import Run, as_json, summary
@@ -68,7 +68,11 @@ def test_a_forgotten_frame_update_is_found_with_the_swaps_by_which_the_pair_came
 
 
 def test_a_cutoff_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(QuantumNode, "_watch_cutoff", lambda *_: None)
+    def take_half(_: QuantumNode, circuit: Circuit, port: Port, half: Half) -> None:
+        if isinstance(circuit.role, SwapRole):
+            circuit.role.pair(EAST if port is circuit.ports[EAST] else WEST, half)
+
+    monkeypatch.setattr(QuantumNode, "take_half", take_half)
     violations = found(world_of("route.0.cutoff_s=0.0002"), 0.2)
     assert {v.invariant for v in violations} == {"cutoff"}
     assert "ms old, beyond the cutoff" in violations[0].text

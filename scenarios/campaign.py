@@ -1,31 +1,40 @@
-"""A search on several cores: each process runs its share of the trials, and stops at the first that fails."""
+"""A search on several cores: each process runs its share of the trials, and stops at the first that fails.
+
+`python -m scenarios.campaign` is such a process: it gets its order as an argument, and writes a line for each trial
+that has run ("null"), and one for what it has found.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
-from multiprocessing.sharedctypes import Synchronized
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+import trio
 
 from .chaos import Campaign, Failure, search
 
 _APART: Final = 7919  # between the seeds of two processes
-_LOOK_S: Final = 0.2  # wall time between two looks at the progress
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be searched; kinds: of faults (none: all)."""
+    """What is to be searched, and how long; kinds: of faults (none: all)."""
 
     scenario: str
     settings: tuple[str, ...] = ()
     for_s: float = 5.0
     kinds: tuple[str, ...] = ()
     seed: int = 0
+    runs: int = 100
+
+    def campaign(self) -> Campaign:
+        """Return the campaign. Raises InputError."""
+        return Campaign(self.scenario, settings=self.settings, for_s=self.for_s, kinds=self.kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,59 +47,70 @@ class Result:
     interrupted: bool = False
 
 
-_counter: Synchronized[int] | None = None  # of this worker process: how many trials all of them have run
-
-
-def run(order: Order, *, runs: int, jobs: int, tell: Callable[[int], None]) -> Result:
-    """Run so many trials on so many processes; tell: how many have run so far. Raises InputError."""
-    Campaign(order.scenario, settings=order.settings, for_s=order.for_s, kinds=order.kinds)  # is all of it right?
+def run(order: Order, *, jobs: int, tell: Callable[[int], None]) -> Result:
+    """Run the trials of an order on so many processes; tell: how many have run so far. Raises InputError."""
+    order.campaign()  # is all of it right?
     started = time.perf_counter()
-    context = multiprocessing.get_context("spawn")
-    counter = context.Value("i", 0)
-    shares = [runs // jobs + (k < runs % jobs) for k in range(jobs)]
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(counter,))
-    work = [pool.submit(_work, order, share, order.seed + k * _APART) for k, share in enumerate(shares) if share]
-    interrupted = False
+    runs, failures, interrupted = 0, list[Failure](), False
+
+    def report(failure: Failure | None) -> None:
+        nonlocal runs
+        if failure is None:
+            runs += 1
+            tell(runs)
+        else:
+            failures.append(failure)
+
     try:
-        while wait(work, timeout=_LOOK_S).not_done:
-            tell(counter.value)
-    except KeyboardInterrupt:
+        trio.run(_all, order, jobs, report)
+    except* KeyboardInterrupt:
         interrupted = True
-        for process in list((pool._processes or {}).values()):  # noqa: SLF001  (there is no public way to end them at once)
-            process.terminate()
+    return Result(runs, tuple(failures), time.perf_counter() - started, interrupted)
+
+
+async def _all(order: Order, jobs: int, report: Callable[[Failure | None], None]) -> None:
+    async with trio.open_nursery() as nursery:
+        for k in range(min(jobs, order.runs)):
+            share = order.runs // jobs + (k < order.runs % jobs)
+            nursery.start_soon(_one, replace(order, seed=order.seed + k * _APART, runs=share), report)
+
+
+async def _one(order: Order, report: Callable[[Failure | None], None]) -> None:
+    """Have a process do its share. Raises CalledProcessError if it ends by an error."""
+    command = [sys.executable, "-m", "scenarios.campaign", msgspec.json.encode(order).decode()]
+    # In a session of its own it does not hear of Ctrl-C: whoever waits here ends it.
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    try:
+        rest = b""
+        async for data in process.stdout:
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                report(msgspec.json.decode(line, type=Failure | None))
+        if await process.wait():
+            raise subprocess.CalledProcessError(process.returncode or 0, command)
     finally:
-        pool.shutdown(wait=not interrupted, cancel_futures=True)
-    failures = tuple(failure for future in work for failure in _outcome(future, interrupted=interrupted))
-    tell(counter.value)
-    return Result(counter.value, failures, time.perf_counter() - started, interrupted)
+        if process.returncode is None:
+            process.kill()
 
 
-def _outcome(future: Future[Sequence[Failure]], *, interrupted: bool) -> Sequence[Failure]:
-    if interrupted and (not future.done() or future.cancelled() or future.exception() is not None):
-        return ()
-    return future.result()
+def _work(order: Order) -> None:
+    campaign, seed = order.campaign(), order.seed
 
+    def say(failure: Failure | None) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(failure) + b"\n")
+        sys.stdout.buffer.flush()
 
-def _begin(counter: Synchronized[int]) -> None:
-    global _counter  # noqa: PLW0603  (what a pool gives to its processes)
-    _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
-
-
-def _work(order: Order, runs: int, seed: int) -> Sequence[Failure]:
-    campaign = Campaign(order.scenario, settings=order.settings, for_s=order.for_s, kinds=order.kinds)
-
-    def count(_: int) -> None:
-        if _counter is not None:
-            with _counter.get_lock():
-                _counter.value += 1
-
-    while campaign.runs < runs:
+    failure = None
+    while failure is None and campaign.runs < order.runs:
         before = campaign.runs
-        failure = search(campaign, runs - campaign.runs, seed, count)
-        if failure is not None:
-            return [failure]
+        failure = search(campaign, order.runs - before, seed, lambda _: say(None))
         if campaign.runs == before:
-            break  # there is nothing else to be tried
+            return  # there is nothing else to be tried
         seed += 1
-    return []
+    if failure is not None:
+        say(failure)
+
+
+if __name__ == "__main__":
+    _work(msgspec.json.decode(sys.argv[1], type=Order))

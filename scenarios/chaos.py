@@ -145,10 +145,10 @@ def search(
     return None
 
 
-def scenario_of(campaign: Campaign, failure: Failure) -> str:
-    """Return a scenario file that fails as was found."""
+def scenario_of(text: str, failure: Failure) -> str:
+    """Return a scenario file that fails as was found; text: the one that was searched."""
     why = "\n".join(f"# {violation}" for violation in failure.violations[:5])
-    return f"# Found by a search for faults:\n{why}\n\n{campaign.text.rstrip()}\n{failure.trial.text()}"
+    return f"# Found by a search for faults:\n{why}\n\n{text.rstrip()}\n{failure.trial.text()}"
 
 
 def _toml(table: Mapping[str, Any]) -> str:

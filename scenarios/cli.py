@@ -444,7 +444,7 @@ def chaos(
     runs
         How many runs.
     seed
-        Of the search: the same seed tries the same.
+        Of the search: the same seed tries the same, with the same version and as many processes.
     for_
         Seconds of emulated time of each run. Faults act in the first half of it.
     jobs
@@ -468,9 +468,9 @@ def chaos(
     for name in kind:
         if name not in kinds():
             _fail([f"--kind {name}: there is no such kind of fault; `qie faults` lists them"], 2)
-    order = campaign.Order(scenario, set_, span_s, kind, seed)
+    order = campaign.Order(scenario, set_, span_s, kind, seed, runs)
     with _progress(runs) as tell:
-        result = campaign.run(order, runs=runs, jobs=jobs or os.cpu_count() or 1, tell=tell)
+        result = campaign.run(order, jobs=jobs or os.cpu_count() or 1, tell=tell)
     files = [_write_failure(order, failure) for failure in result.failures]
     data = {
         "runs": result.runs,
@@ -499,11 +499,12 @@ def _progress(runs: int) -> Iterator[Callable[[int], None]]:
 
 def _write_failure(order: campaign.Order, failure: Failure) -> tuple[str, str]:
     """Write a scenario file that fails as was found; return its name, and the command that runs it."""
-    from .chaos import Campaign, scenario_of  # noqa: PLC0415
+    from .chaos import scenario_of  # noqa: PLC0415
+    from .load import read  # noqa: PLC0415
 
     stem = f"chaos-{Path(order.scenario).stem}-{order.seed}"
     path = next(p for k in count(1) if not (p := Path(f"{stem}-{k}.toml")).exists())
-    text = scenario_of(Campaign(order.scenario, settings=order.settings, for_s=order.for_s), failure)
+    text = scenario_of(read(order.scenario)[1], failure)
     path.write_text(text, "utf-8")
     settings = "".join(f" --set {shlex.quote(setting)}" for setting in order.settings)
     command = f"qie run {path} --seed {failure.trial.seed} --for {order.for_s:g} --rate max{settings}"

@@ -104,9 +104,7 @@ class Invariants:
 
     def _on_fault(self, record: Record) -> None:
         """Let the numbers of pairs begin again where a fault has them do so; what nodes make of that is checked."""
-        if record.fields[1] == "sequence-reset":
-            self._heard.clear()
-            self._names_return = True
+        self._names_return = self._names_return or record.fields[1] == "sequence-reset"
 
     def _on_reserve(self, time_ns: int, actor: str, fields: tuple[Any, ...]) -> None:
         message: Reserve = fields[3]
@@ -119,7 +117,7 @@ class Invariants:
         last, latency_ns = self._heard.get(way) or (0, self._network.channel(station, node).latency_ns)
         if time_ns - sent_ns < latency_ns:
             self.report("light", way, f"news of {station} was at {node} before light")
-        if sequence <= last:
+        if sequence <= last and not self._names_return:
             text = f"pair {station} {sequence} was announced to {node} after {station} {last}"
             self.report("once", way, text)
         self._heard[way] = sequence, latency_ns

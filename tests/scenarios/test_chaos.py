@@ -88,7 +88,7 @@ def test_a_planted_bug_is_found_and_named(campaign: Campaign, monkeypatch: pytes
     monkeypatch.setattr(place, attribute, bug)
     failure = find(campaign)
     assert {violation.invariant for violation in failure.violations} & invariants
-    text = scenario_of(campaign, failure)
+    text = scenario_of(campaign.text, failure)
     assert text.startswith("# Found by a search for faults:\n")
     again = campaign.check(failure.trial)
     assert [str(v) for v in again] == [str(v) for v in failure.violations]

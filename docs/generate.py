@@ -8,6 +8,7 @@ type and limits; a key that is not explained here is an error.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import textwrap
@@ -264,22 +265,18 @@ def commands() -> list[str]:
     for name in app:
         if name.startswith("-"):
             continue
-        arguments = list(app[name].assemble_argument_collection())
+        collection = app[name].assemble_argument_collection(parse_docstring=True)
+        arguments = [argument for argument in collection if not dataclasses.is_dataclass(argument.hint)]
         usage = " ".join([f"qie {name}", *(a.name.lstrip("-").upper() for a in arguments if a.required)])
-        text, _, parameters = inspect.cleandoc(str(app[name].help)).partition("\nParameters\n")
+        text = inspect.cleandoc(str(app[name].help)).partition("\nParameters\n")[0]
         lines += [f"## `{usage}`", "", text.strip(), ""]
-        meanings = dict(re.findall(r"^(\w+?)_?\n    (.*)$", inspect.cleandoc(parameters), re.MULTILINE))
         rows = []
         for argument in arguments:
             option = argument.name.lstrip("-")
             value = option.upper() if argument.required else f"{argument.name}{_value(argument)}"
             default = argument.field_info.default
             given = not argument.required and default not in (None, ()) and default is not False
-            words = (
-                meanings.get(option.replace("-", "_"))
-                or OPTIONS.get(f"{name} {option}")
-                or _unexplained(f"{name} {option}")
-            )
+            words = argument.parameter.help or OPTIONS.get(f"{name} {option}") or _unexplained(f"{name} {option}")
             rows.append([f"`{value}`", f"`{default}`" if given else "", words])
         if rows:
             lines += table(["option", "default", "meaning"], rows)

@@ -224,7 +224,7 @@ class Socket:
 
     async def receive(self) -> bytes:
         """Wait for the next message."""
-        return await self._node.take_datagram(self._path[-1], self._service)
+        return await self._node.inboxes.take(self._path[-1], self._service)
 
 
 class ProgramNode:

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -278,19 +279,54 @@ def import_(
     return 0
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Probe:
+    """How a question about the way between two end nodes is asked.
+
+    Parameters
+    ----------
+    scenario
+        Name or file; its own demands are left out.
+    for_
+        Seconds of emulated time at most.
+    rate
+        Emulated seconds per wall second, or max.
+    seed
+        Of all random numbers.
+    set_
+        KEY=VALUE, as for `qie run`.
+    json_
+        Write the result as JSON to this file (- for standard output).
+    """
+
+    scenario: str = "berlin-frankfurt"
+    for_: Annotated[float, Parameter(name="--for")] = 60.0
+    rate: str = "max"
+    seed: int = 0
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = ()
+    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None
+
+    def options(self, pairs: int) -> dict[str, Any]:
+        """Return what an application is given, if all of it is right."""
+        speed, span_s = _rate(self.rate), _positive("--for", self.for_)
+        if pairs < 1:
+            _fail([f"--pairs {pairs}: expected at least 1"], 2)
+        return {
+            "scenario": self.scenario,
+            "pairs": pairs,
+            "for_s": span_s,
+            "rate": speed,
+            "seed": self.seed,
+            "settings": self.set_,
+        }
+
+
+_PROBE = Probe()
+
+
 @app.command
-def qping(
-    a: str,
-    b: str,
-    *,
-    scenario: str = "berlin-frankfurt",
-    pairs: int = 60,
-    for_: Annotated[float, Parameter(name="--for")] = 60.0,
-    rate: str = "max",
-    seed: int = 0,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
-    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
-) -> int:
+def qping(a: str, b: str, *, pairs: int = 60, probe: Probe = _PROBE) -> int:
     """Ask for pairs from one end node to another, and estimate rate and fidelity by measuring them at both ends.
 
     Parameters
@@ -299,47 +335,19 @@ def qping(
         End node that asks.
     b
         End node that answers.
-    scenario
-        Name or file; its own demands are left out.
     pairs
         How many pairs to measure.
-    for_
-        Seconds of emulated time at most.
-    rate
-        Emulated seconds per wall second, or max.
-    seed
-        Of all random numbers.
-    set_
-        KEY=VALUE, as for `qie run`.
-    json_
-        Write the result as JSON to this file (- for standard output).
     """
-    speed, span_s = _rate(rate), _positive("--for", for_)
-    if pairs < 1:
-        _fail([f"--pairs {pairs}: expected at least 1"], 2)
     from .apps import qping as application  # noqa: PLC0415  (keeps --help fast)
 
-    tally, done = application.qping(
-        a, b, scenario=scenario, pairs=pairs, for_s=span_s, rate=speed, seed=seed, settings=set_
-    )
+    tally, done = application.qping(a, b, **probe.options(pairs))
     data = application.as_json(a, b, tally)
-    _tell(data, json_, application.summary(data))
+    _tell(data, probe.json_, application.summary(data))
     return _code(done, some=bool(tally.total))
 
 
 @app.command
-def qtrace(
-    a: str,
-    b: str,
-    *,
-    scenario: str = "berlin-frankfurt",
-    pairs: int = 20,
-    for_: Annotated[float, Parameter(name="--for")] = 60.0,
-    rate: str = "max",
-    seed: int = 0,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
-    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
-) -> int:
+def qtrace(a: str, b: str, *, pairs: int = 20, probe: Probe = _PROBE) -> int:
     """Ask for pairs from one end node to another, and tell by which links and swaps they came.
 
     Parameters
@@ -348,31 +356,14 @@ def qtrace(
         End node that asks.
     b
         End node at the other end.
-    scenario
-        Name or file; its own demands are left out.
     pairs
         How many pairs to follow.
-    for_
-        Seconds of emulated time at most.
-    rate
-        Emulated seconds per wall second, or max.
-    seed
-        Of all random numbers.
-    set_
-        KEY=VALUE, as for `qie run`.
-    json_
-        Write the result as JSON to this file (- for standard output).
     """
-    speed, span_s = _rate(rate), _positive("--for", for_)
-    if pairs < 1:
-        _fail([f"--pairs {pairs}: expected at least 1"], 2)
     from .apps import qtrace as application  # noqa: PLC0415  (keeps --help fast)
 
-    found, done = application.qtrace(
-        a, b, scenario=scenario, pairs=pairs, for_s=span_s, rate=speed, seed=seed, settings=set_
-    )
+    found, done = application.qtrace(a, b, **probe.options(pairs))
     data = application.as_json(a, b, found)
-    _tell(data, json_, application.summary(data))
+    _tell(data, probe.json_, application.summary(data))
     return _code(done, some=bool(found))
 
 

@@ -8,6 +8,7 @@ touched: they measure spans, which these errors change by parts in a million.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from statistics import NormalDist
 from typing import Annotated, ClassVar, TypeAlias
 
@@ -38,9 +39,9 @@ class OnClock(OnFibre, frozen=True):
     coherence_ns: Coherence = 10.0
     window_ns: Window = 100.0
 
+    @abstractmethod
     def skew_ns(self, active: Active, elapsed_s: float) -> float:
         """Return how late photons come, some time after the fault began."""
-        raise NotImplementedError
 
     def sites(self, scene: Scene, target: str) -> tuple[Site, ...]:
         """Return all arms that end at the node."""

@@ -6,6 +6,7 @@ that has reached them, as software does that crashes and forgets, or has a bug.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -18,22 +19,19 @@ from .targets import actor
 
 
 class Overlooks(Fault, frozen=True):
-    """Base of nodes that overlook messages of a type, `tag`."""
+    """Base of nodes that overlook so many messages of a type, `tag`."""
 
     takes: ClassVar[str] = "a node"
     example: ClassVar[str] = "erfurt"
     survives: ClassVar[str] = "circuits"
     is_state: ClassVar[bool] = False
 
-    @property
-    def tag(self) -> str:
-        """Return the tag of the messages."""
-        raise NotImplementedError
+    messages: Annotated[int, Meta(ge=1, description="how many")] = 1
 
     @property
-    def most(self) -> int:
-        """Return how many messages are overlooked at most."""
-        raise NotImplementedError
+    @abstractmethod
+    def tag(self) -> str:
+        """Return the tag of the messages."""
 
     def sites(self, scene: Scene, target: str) -> tuple[Site, ...]:
         """Return the node."""
@@ -44,7 +42,7 @@ class Overlooks(Fault, frozen=True):
         cell, random = active.scene.cell(sites[0]), active.random(sites[0])
 
         def overlook(_message: Message) -> bool:
-            if active.fired >= self.most or not active.strikes(random):
+            if active.fired >= self.messages or not active.strikes(random):
                 return False
             active.met()
             return True
@@ -58,34 +56,22 @@ class PartialInstallation(Overlooks, frozen=True, tag="partial-installation"):
 
     seen = "the head-end waits for the answer in vain, gives up, and asks anew"
     message: Annotated[Literal["reserve", "confirm"], Meta(description="which message is overlooked")] = "confirm"
-    messages: Annotated[int, Meta(ge=1, description="how many")] = 1
 
     @property
     def tag(self) -> str:
         """Return the tag of the messages."""
         return self.message
 
-    @property
-    def most(self) -> int:
-        """Return how many messages are overlooked at most."""
-        return self.messages
-
 
 class LostComplete(Overlooks, frozen=True, tag="lost-complete"):
     """A node overlooks the end of a request (COMPLETE), and so do the nodes behind it."""
 
     seen = "links go on making pairs that nobody asked for, until the circuit is given back"
-    messages: Annotated[int, Meta(ge=1, description="how many")] = 1
 
     @property
     def tag(self) -> str:
         """Return the tag of the messages."""
         return "complete"
-
-    @property
-    def most(self) -> int:
-        """Return how many messages are overlooked at most."""
-        return self.messages
 
 
 class Overload(Fault, frozen=True, tag="overload"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
@@ -95,7 +96,11 @@ class Active:
         return self.strikes(self.random("happens"))
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KindMeta(msgspec.StructMeta, ABCMeta):
+    """Of kinds: records that may have abstract methods."""
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, metaclass=KindMeta):
     """Base of all kinds of faults.
 
     takes: the targets, in words; example: one; survives: which layer is to cope with it; seen: what a user sees of it;
@@ -112,18 +117,18 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_state: ClassVar[bool] = True
     rival: ClassVar[str] = ""
 
+    @abstractmethod
     def sites(self, scene: Scene, target: str) -> tuple[Site, ...]:
         """Return what a target means; raises FaultError if there is no such target, or it cannot have this fault."""
-        raise NotImplementedError
 
     @property
     def lasts_ns(self) -> int | None:
         """Return how long it lasts if nobody says when it ends; None: to the end of the run."""
         return None
 
+    @abstractmethod
     def begin(self, active: Active, sites: tuple[Site, ...]) -> Undo:
         """Let the fault act on its sites; return what ends that."""
-        raise NotImplementedError
 
 
 def name_of(kind: type[Fault]) -> str:
@@ -132,13 +137,19 @@ def name_of(kind: type[Fault]) -> str:
 
 
 def kinds() -> dict[str, type[Fault]]:
-    """Return every kind of fault that has been imported, by name; raises TypeError if two share one."""
+    """Return every kind of fault that has been imported, by name.
+
+    Raises TypeError if two share one, or if one lacks a method.
+    """
     found: dict[str, type[Fault]] = {}
     pending: list[type[Fault]] = list(Fault.__subclasses__())
     while pending:
         kind = pending.pop()
         pending += kind.__subclasses__()
         name = kind.__struct_config__.tag
+        if name is not None and inspect.isabstract(kind):
+            lacking = ", ".join(sorted(kind.__abstractmethods__))
+            raise TypeError(f"{kind.__qualname__}, the kind of fault {name!r}, does not say its {lacking}")
         if name is not None and found.setdefault(str(name), kind) is not kind:
             raise TypeError(f"{kind.__qualname__} and {found[str(name)].__qualname__} share the name {name!r}")
     return dict(sorted(found.items()))

@@ -109,7 +109,11 @@ class Worn:
         efficiency: float = 1.0,
     ) -> BellState | None:
         """Measure two qubits in the Bell basis."""
-        return self.inner.swap(b, c, time_ns, u=u, bsm=bsm, efficiency=efficiency)
+        return self.inner.swap(b, c, time_ns, u=u, bsm=self.worn(bsm), efficiency=efficiency)
+
+    def worn(self, bsm: BellMeasurement) -> BellMeasurement:
+        """Return what the node's Bell-state measurement really is."""
+        return bsm
 
 
 class MemoryNoise(OnNode, frozen=True, tag="memory-noise"):
@@ -164,19 +168,9 @@ class _NoisyGates(Worn):
         self.met()
         self.inner.gate(gate.depolarised(self._depolarising), *qubits, time_ns=time_ns)
 
-    def swap(
-        self,
-        b: QubitId,
-        c: QubitId,
-        time_ns: int,
-        *,
-        u: tuple[float, float, float],
-        bsm: BellMeasurement = PERFECT_BELL_MEASUREMENT,
-        efficiency: float = 1.0,
-    ) -> BellState | None:
+    def worn(self, bsm: BellMeasurement) -> BellMeasurement:
         self.met()
-        worse = replace(bsm, depolarising=1 - (1 - bsm.depolarising) * (1 - self._depolarising))
-        return self.inner.swap(b, c, time_ns, u=u, bsm=worse, efficiency=efficiency)
+        return replace(bsm, depolarising=1 - (1 - bsm.depolarising) * (1 - self._depolarising))
 
 
 class ReadoutErrors(OnNode, frozen=True, tag="readout-errors"):
@@ -208,19 +202,9 @@ class _NoisyReadout(Worn):
         worse = replace(readout, error_0=self._flipped(readout.error_0), error_1=self._flipped(readout.error_1))
         return self.inner.measure(qubit, time_ns, u=u, direction=direction, readout=worse)
 
-    def swap(
-        self,
-        b: QubitId,
-        c: QubitId,
-        time_ns: int,
-        *,
-        u: tuple[float, float, float],
-        bsm: BellMeasurement = PERFECT_BELL_MEASUREMENT,
-        efficiency: float = 1.0,
-    ) -> BellState | None:
+    def worn(self, bsm: BellMeasurement) -> BellMeasurement:
         self.met()
-        worse = replace(bsm, flip_x=self._flipped(bsm.flip_x), flip_z=self._flipped(bsm.flip_z))
-        return self.inner.swap(b, c, time_ns, u=u, bsm=worse, efficiency=efficiency)
+        return replace(bsm, flip_x=self._flipped(bsm.flip_x), flip_z=self._flipped(bsm.flip_z))
 
     def _flipped(self, error: float) -> float:
         return error * (1 - self._error) + (1 - error) * self._error

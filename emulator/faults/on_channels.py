@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
@@ -77,9 +78,9 @@ class OnChannels(Fault, frozen=True):
     seen: ClassVar[str] = "messages are late"
     is_state: ClassVar[bool] = False
 
+    @abstractmethod
     def filter(self, spot: Spot) -> Filter:
         """Return what becomes of the envelopes in one channel while the fault lasts."""
-        raise NotImplementedError
 
     def sites(self, scene: Scene, target: str) -> tuple[Site, ...]:
         """Return the channels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
@@ -39,9 +40,9 @@ class OnFibre(Fault, frozen=True):
     survives: ClassVar[str] = "links"
     step_s: ClassVar[float] = 0.0
 
+    @abstractmethod
     def conditions(self, active: Active, elapsed_s: float, arms: int) -> Conditions:
         """Return how attempts differ, some time after the fault began, for one of the arms that it acts on."""
-        raise NotImplementedError
 
     def sites(self, scene: Scene, target: str) -> tuple[Site, ...]:
         """Return the arms."""

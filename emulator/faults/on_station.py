@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from emulator.randomness import RandomStream
@@ -30,9 +31,9 @@ class OnHeralds(Fault, frozen=True):
     survives: ClassVar[str] = "circuits"
     is_state: ClassVar[bool] = False
 
+    @abstractmethod
     def forge(self, heralds: Heralds, random: RandomStream) -> Heralds:
         """Return what is announced in place of the heralds of one pair."""
-        raise NotImplementedError
 
     def sites(self, scene: Scene, target: str) -> tuple[Site, ...]:
         """Return the station."""

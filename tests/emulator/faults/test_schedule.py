@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -241,3 +243,15 @@ print(run_scenario("chain", for_s=0.5, seed=3, faults=faults).world.network.hist
         for seed in ("1", "2")
     }
     assert len(found) == 1
+
+
+def test_a_kind_that_does_not_say_what_it_does_is_refused_and_named() -> None:
+    class Idle(Fault, frozen=True, tag="test-idle"):
+        def sites(self, scene: Any, target: str) -> tuple[str, ...]:
+            return ()
+
+    with pytest.raises(TypeError, match="Idle, the kind of fault 'test-idle', does not say its begin"):
+        kinds()
+    del Idle
+    gc.collect()  # kinds are found by their classes
+    assert "test-idle" not in kinds()

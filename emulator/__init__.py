@@ -57,6 +57,7 @@ from .randomness import RandomStream
 from .recorder import Recorder
 from .recording import Recording, RecordingError
 from .records import History, Record
+from .share import Share
 from .storage import (
     FRESH,
     UNBIASED,
@@ -139,6 +140,7 @@ __all__ = [
     "S",
     "Session",
     "Setting",
+    "Share",
     "Snapshot",
     "Start",
     "Stop",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from heapq import heappop, heappush
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -80,8 +81,7 @@ class Channel:
             departure_ns = self.busy_until_ns = max(departure_ns, self.busy_until_ns) + serialisation_ns
         arrival_ns = departure_ns + self._delay_ns
         if not self.faults:
-            self.under_way += 1
-            self._timeline.at(arrival_ns, self._arrive, envelope, rank=self.rank)
+            self.schedule(envelope, arrival_ns)
             return True
         arrivals: list[tuple[Envelope, int]] = [(envelope, arrival_ns)]
         for fault in self.faults:
@@ -89,17 +89,54 @@ class Channel:
         for late, time_ns in arrivals:
             if time_ns < now_ns + self.latency_ns:
                 raise ValueError(f"a fault delivers at {time_ns} ns what left at {now_ns} ns: too fast")
-            self._schedule(late, time_ns)
+            self.schedule(late, time_ns)
         return True
 
     def release(self, envelope: Envelope) -> None:
-        """Let an envelope arrive now that a fault has held back."""
-        self._schedule(envelope, self._timeline.now_ns)
+        """Let an envelope go on its way now that a fault has held back where it came in."""
+        self.schedule(envelope, self._timeline.now_ns + self._delay_ns)
 
-    def _schedule(self, envelope: Envelope, arrival_ns: int) -> None:
+    @property
+    def least_ns(self) -> int:
+        """Return how long an envelope takes at least."""
+        return self._delay_ns
+
+    def schedule(self, envelope: Envelope, arrival_ns: int) -> None:
+        """Let an envelope arrive at an instant."""
         self.under_way += 1
         self._timeline.at(arrival_ns, self._arrive, envelope, rank=self.rank)
 
     def _arrive(self, envelope: Envelope) -> None:
         self.under_way -= 1
         self._deliver(envelope)
+
+
+class ChannelAbroad(Channel):
+    """A channel to an actor on another host: `carry(arrival_ns, envelope)` takes over, and nothing happens here."""
+
+    __slots__ = ("_arrivals_ns", "_carry")
+
+    def __init__(self, timeline: Timeline, carry: Callable[[int, Envelope], None], **physics: Any) -> None:
+        super().__init__(timeline, self._never, **physics)
+        self._carry = carry
+        self._arrivals_ns: list[int] = []  # a heap, of those that are under way
+
+    def send(self, envelope: Envelope) -> bool:
+        """Put an envelope on its way; see `Channel.send`."""
+        self.settle()
+        return super().send(envelope)
+
+    def schedule(self, envelope: Envelope, arrival_ns: int) -> None:
+        """Let an envelope arrive at an instant, elsewhere."""
+        self.under_way += 1
+        heappush(self._arrivals_ns, arrival_ns)
+        self._carry(arrival_ns, envelope)
+
+    def settle(self) -> None:
+        """Count what has arrived meanwhile."""
+        while self._arrivals_ns and self._arrivals_ns[0] <= self._timeline.now_ns:
+            heappop(self._arrivals_ns)
+            self.under_way -= 1
+
+    def _never(self, envelope: Envelope) -> None:
+        raise AssertionError("an envelope for another host arrived here")

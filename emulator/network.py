@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
 
 from .actor import MS, RANK_BITS, Actor, Cell, S, UnknownActorError
-from .channel import Channel
+from .channel import Channel, ChannelAbroad
 from .faults import Attribute, Injection, Schedule
 from .inputs import OUTSIDE, Inputs
-from .quantum import Engine
-from .records import History
+from .share import Share, Whole
 from .time import LAST_RANK, Timeline
 
 A = TypeVar("A", bound=Actor)
@@ -52,13 +52,16 @@ class Network:
     {}
     """
 
-    def __init__(self, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False) -> None:
+    def __init__(
+        self, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False, share: Share | None = None
+    ) -> None:
         self.seed = seed
+        self.share: Share = share or Whole()
         self.timeline = Timeline(rate)
         self.timeline.rate = math.inf  # until everybody has begun
         self._rate = rate
-        self.history = History(keep=keep_history)
-        self.engine = Engine()
+        self.history = self.share.history(keep=keep_history)
+        self.engine = self.share.engine()
         self.inputs = Inputs(self.timeline, self.history)
         self.inputs.register("crash", self.crash, check=self._known)
         self.inputs.register("interrupt", self._interrupt)
@@ -108,14 +111,13 @@ class Network:
         self._known(b)
         if a == b or b in self._cells[a].channels:
             raise ValueError(f"{a!r} and {b!r} are one, or are joined already")
+        physics = {"latency_ns": latency_ns, "processing_ns": processing_ns, "bit_rate_per_s": bit_rate_per_s}
         for source, sink in ((a, b), (b, a)):
-            channel = Channel(
-                self.timeline,
-                self._cells[sink].deliver,
-                latency_ns=latency_ns,
-                processing_ns=processing_ns,
-                bit_rate_per_s=bit_rate_per_s,
-            )
+            channel: Channel
+            if self.share.is_here(source) and not self.share.is_here(sink):
+                channel = ChannelAbroad(self.timeline, partial(self.share.carry, source, sink), **physics)
+            else:
+                channel = Channel(self.timeline, self._cells[sink].deliver, **physics)  # type: ignore[arg-type]
             self._cells[source].connect(sink, channel, round_trip_ns=2 * (latency_ns + processing_ns))
 
     @property
@@ -211,6 +213,11 @@ class Network:
         """Return the names of all actors, sorted."""
         return sorted(self._cells)
 
+    @property
+    def names_here(self) -> list[str]:
+        """Return the names of the actors that run here, sorted."""
+        return [name for name in self.names if self.share.is_here(name)]
+
     def cell(self, name: str) -> Cell:
         """Return where an actor lives: for faults; no actor sees this. Raises UnknownActorError."""
         self._known(name)
@@ -219,10 +226,12 @@ class Network:
     async def _main(self, for_ns: int, drain_ns: int) -> Outcome:
         self.token = trio.lowlevel.current_trio_token()
         self._rank_all()
+        await self.share.enter()
         self.inputs.begin()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            for name in sorted(self._cells):
+            await self.share.begin(nursery)
+            for name in self.names_here:
                 cell = self._cells[name]
                 self.timeline.at(0, self._begin, cell, rank=cell.rank << RANK_BITS | cell.rank)
             with self._main_scope:
@@ -250,6 +259,7 @@ class Network:
             await self.timeline.sleep_until(1, rank=LAST_RANK)
             self.timeline.rate = self._rate
             await self.timeline.sleep_until(max(1, for_ns), rank=LAST_RANK)
+            self.ticks += 2
         except KeyboardInterrupt:
             self.timeline.resume()
             self.timeline.forgive()  # if it is late: whoever interrupts means what has happened so far
@@ -268,6 +278,8 @@ class Network:
                 channel.rank = self._cells[name].rank << RANK_BITS | cell.rank
 
     def _begin(self, cell: Cell) -> None:
+        if not self.share.is_here(cell.actor.name):
+            return
         cell.begin()
         if cell.alive and type(cell.actor).run is not Actor.run:
             cell.running += 1
@@ -276,6 +288,7 @@ class Network:
             self._close(cell)
 
     async def _live(self, cell: Cell, incarnation: int) -> None:
+        await self.share.enter()
         try:
             with cell.scope:  # within the try: it takes the cancellations out of a group of errors
                 await cell.actor.run()
@@ -307,7 +320,7 @@ class Network:
         self.faults.heal()
         self._draining = True
         self.inputs.close()
-        for name in sorted(self._cells):
+        for name in self.names_here:
             self._close(self._cells[name])
 
     def _close(self, cell: Cell) -> None:
@@ -317,14 +330,19 @@ class Network:
     async def _drain(self, deadline_ns: int) -> None:
         while (left_ns := deadline_ns - self.timeline.now_ns) > 0:
             await self.timeline.sleep(min(MS, left_ns), rank=LAST_RANK)
-            if self.timeline.next_event_ns() is None and not any(c.running for c in self._cells.values()):
+            self.ticks += 1
+            rests = self.timeline.next_event_ns() is None and not any(c.running for c in self._cells.values())
+            if rests and await self.share.settled():
                 break
 
     def _leaks(self) -> dict[str, int]:
         found = {"qubits": len(self.engine), "light under way": len(self.engine.trains)}
         for name, cell in sorted(self._cells.items()):
+            arriving = [c.under_way for sink, c in cell.channels.items() if self.share.is_here(sink)]
+            found[f"{name} messages under way"] = sum(arriving)
+        for name in self.names_here:
+            cell = self._cells[name]
             found[f"{name} task"] = cell.running
-            found[f"{name} messages under way"] = sum(c.under_way for c in cell.channels.values())
             found[f"{name} messages unacknowledged"] = sum(c.unacknowledged for c in cell.connections.values())
             for kind, count in cell.actor.held().items():
                 found[f"{name} {kind}"] = count

@@ -82,6 +82,11 @@ class History:
         """Call `observer(time_ns, actor, fields)` for each message of a type: a Record of each message would cost."""
         self._of_messages.setdefault(message, []).append(observer)
 
+    @property
+    def observed_messages(self) -> list[type]:
+        """Return the types of messages that somebody observes."""
+        return list(self._of_messages)
+
     def stream(self, sink: Sink, *, every_bytes: int = _FLUSH_BYTES) -> None:
         """Call `sink(data)` for each piece of the history: encoded records in the canonical order, always whole ones.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from emulator import MS, PERFECT, US, Bank, Network, Port, S
+from emulator import MS, PERFECT, US, Bank, Network, Port, S, Share
 from links import Arm, Fibre, HeraldingStation, Switch, light_ns
 from nodes import (
     Contract,
@@ -56,10 +56,19 @@ class World:
 
 
 def build(
-    scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    rate: float = math.inf,
+    keep_history: bool = False,
+    share: Share | None = None,
 ) -> World:
-    """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault."""
-    network = Network(seed=seed, rate=rate, keep_history=keep_history)
+    """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault.
+
+    share: what of it runs here, None: all of it.
+    """
+    network = Network(seed=seed, rate=rate, keep_history=keep_history, share=share)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
     invariants = Invariants(network)
     monitor = Monitor(network.engine, network.history, routes, invariants.report)

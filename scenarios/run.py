@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from emulator import ActorCrashError, Recorder
+from emulator import ActorCrashError, Recorder, Share
 from nodes import Program
 
 from .build import World, build
@@ -56,19 +56,32 @@ def prepare(
 
 
 def prepare_text(
-    label: str, text: str, settings: Iterable[str] = (), *, seed: int = 0, rate: float = math.inf
+    label: str,
+    text: str,
+    settings: Iterable[str] = (),
+    *,
+    seed: int = 0,
+    rate: float = math.inf,
+    share: Share | None = None,
 ) -> tuple[Scenario, Plan, World]:
-    """Do as `prepare` does with the text of a scenario; `label` names it in errors."""
+    """Do as `prepare` does with the text of a scenario; `label` names it in errors, `share` is what of it runs here."""
     scenario, plan = load_text(label, text, settings)
-    return scenario, plan, built(label, scenario, plan, seed=seed, rate=rate)
+    return scenario, plan, built(label, scenario, plan, seed=seed, rate=rate, share=share)
 
 
 def built(
-    label: str, scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
+    label: str,
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    rate: float = math.inf,
+    keep_history: bool = False,
+    share: Share | None = None,
 ) -> World:
     """Return the world of a scenario, as `build` does; raises InputError."""
     try:
-        return build(scenario, plan, seed=seed, rate=rate, keep_history=keep_history)
+        return build(scenario, plan, seed=seed, rate=rate, keep_history=keep_history, share=share)
     except ScenarioError as error:
         raise InputError([located(label, "", *entry) for entry in error.errors]) from None
 

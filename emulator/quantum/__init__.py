@@ -14,7 +14,7 @@
 
 from . import gates
 from .bell import SIGNS, BellState, parity
-from .engine import MAX_QUBITS, Engine, StateTooLargeError
+from .engine import MAX_QUBITS, Engine, JointState, StateTooLargeError, StoredQubit
 from .gates import Gate, rotation
 from .light import Detection, Detector, PulseTrain, Setting, TrainId, UnderWayError, Vector
 from .measurement import PERFECT_BELL_MEASUREMENT, PERFECT_READOUT, BellMeasurement, Readout
@@ -35,6 +35,7 @@ __all__ = [
     "Detector",
     "Engine",
     "Gate",
+    "JointState",
     "LindbladNoise",
     "MemoryNoise",
     "Noise",
@@ -45,6 +46,7 @@ __all__ = [
     "Setting",
     "Snapshot",
     "StateTooLargeError",
+    "StoredQubit",
     "TrainId",
     "UnderWayError",
     "UnphysicalStateError",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -38,6 +38,25 @@ _BELL_STATES: Final = tuple(BellState)  # indexing costs a tenth of calling Bell
 
 class StateTooLargeError(RuntimeError):
     """An operation that would entangle more qubits than the engine keeps exactly."""
+
+
+class StoredQubit(NamedTuple):
+    """A qubit of a state that goes to another engine: its noise, since when, until when it counts, and see `_Qubit`."""
+
+    id: QubitId
+    noise: Noise
+    begun_ns: int
+    touched_ns: int
+    loaded: bool
+    dephased: float
+
+
+class JointState(NamedTuple):
+    """A state that goes to another engine: r is its Pauli form, flattened."""
+
+    qubits: tuple[StoredQubit, ...]
+    r: tuple[float, ...]
+    bells: tuple[int, int] | None
 
 
 class _Qubit:
@@ -281,6 +300,30 @@ class Engine:
         state = target.state
         self._remove(state, (target,), tensor.discard(state.tensor(), state.qubits.index(target)))
         state.bells = None
+
+    # -- moving to another engine --------------------------------------------------------------------------------------
+
+    def release(self, qubit: QubitId) -> JointState:
+        """Let go of the joint state of which a qubit is part."""
+        state = self._qubits[qubit].state
+        for q in state.qubits:
+            del self._qubits[q.id]
+        return JointState(
+            tuple(StoredQubit(q.id, q.noise, q.begun_ns, q.touched_ns, q.loaded, q.dephased) for q in state.qubits),
+            tuple(state.tensor().ravel().tolist()),
+            state.bells,
+        )
+
+    def adopt(self, joint: JointState) -> None:
+        """Take a state that another engine has let go of. Raises UnphysicalStateError or QubitError if it cannot be."""
+        n = len(joint.qubits)
+        if not 1 <= n <= MAX_QUBITS or len(joint.r) != 4**n or not abs(joint.r[0] - 1) <= 1e-6:
+            raise UnphysicalStateError(f"{len(joint.r)} numbers are no state of {n} qubits")
+        state = _State(list(joint.r) if n == 2 else np.array(joint.r).reshape((4,) * n), joint.bells)
+        qubits = [_Qubit(q.id, state, q.noise, q.touched_ns, loaded=q.loaded) for q in joint.qubits]
+        for qubit, stored in zip(qubits, joint.qubits, strict=True):
+            qubit.begun_ns, qubit.dephased = stored.begun_ns, stored.dephased
+        self._place(state, qubits)
 
     # -- the omniscient view ---------------------------------------------------------------------------------------
 

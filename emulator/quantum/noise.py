@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -107,8 +107,19 @@ class LindbladNoise:
         qh, *jump_operators = map(qutip.Qobj, operators)
         liouvillian: Matrix = qutip.liouvillian(qh, jump_operators).full()
         images = [(liouvillian @ s.T.reshape(4)).reshape(2, 2).T for s in SIGMA]  # QuTiP stacks columns
-        self.generator: Array = np.array([[np.trace(s @ m).real / 2 for m in images] for s in SIGMA])
-        self.generator[0] = 0.0  # exactly, as the trace does not change
+        generator: Array = np.array([[np.trace(s @ m).real / 2 for m in images] for s in SIGMA])
+        generator[0] = 0.0  # exactly, as the trace does not change
+        self._take(generator)
+
+    @classmethod
+    def of_generator(cls, generator: Array) -> Self:
+        """Return the model of a generator of Pauli transfer matrices, 4x4, in 1/s, such as another model has."""
+        made = cls.__new__(cls)
+        made._take(generator)
+        return made
+
+    def _take(self, generator: Array) -> None:
+        self.generator = generator
         values, vectors = np.linalg.eig(self.generator)
         # The eigenvectors multiply rounding errors by their condition number: near a defective generator, do without.
         self._eigen = (values, vectors, np.linalg.inv(vectors)) if np.linalg.cond(vectors) < 1e3 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Final
 
@@ -35,6 +36,17 @@ class LagHistogram:
         else:
             shift = min(ns, _LARGEST).bit_length() - _EXACT_BITS
             self._counts[(shift << _OCTAVE_BITS) + (min(ns, _LARGEST) >> shift)] += 1
+
+    def add_all(self, counts: Mapping[int, int], max_ns: int) -> None:
+        """Count what another histogram has counted: its `counts` and its largest lag."""
+        self.max_ns = max(self.max_ns, max_ns)
+        for index, count in counts.items():
+            self._counts[index] += count
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How many lags were counted in each class, by its index, where there are any."""
+        return {index: count for index, count in enumerate(self._counts) if count}
 
     @property
     def count(self) -> int:

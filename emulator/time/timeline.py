@@ -33,7 +33,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from heapq import heappop, heappush
 from itertools import count, repeat
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, TypeAlias, TypeVar, TypeVarTuple
 
 import trio
 from trio import lowlevel
@@ -48,12 +48,16 @@ from .place import Place
 from .timer import Timer, open_timer
 
 LAST_RANK: Final = 1 << 62  # for events that come after all others of their instant: displays, the end of the run
+DEADLINE_RANK: Final = 1 << 63  # trio's deadlines come after all events of their instant
 INPUT_RANK: Final = LAST_RANK - 1  # for inputs from outside, which come after all that the actors do at that instant
 
 _BURST: Final = 128  # events that the driver runs at most before sockets and signals are looked at
 _STOP: Final = -1  # a limit before all instants
 _LATEST_S: Final = END_NS / 1e9
 _DAY_NS: Final = 86_400 * 10**9  # trio looks at its clock once a day anyway
+
+# An instant, and a rank at that instant: what comes before it is over.
+Moment: TypeAlias = tuple[int, int]
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -80,6 +84,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
     def __init__(self, rate: float = math.inf, *, spin_ns: int = 60_000) -> None:
         order_trio()
         self.now_ns = 0
+        self.rank = 0  # of the event that runs, or ran last
         self.lag = LagHistogram()
         self._agenda = Agenda()
         self._heap = self._agenda.heap  # the same list, for short
@@ -93,6 +98,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._begun = self._over = False  # has the driver been started, has it ended?
         self._driver, self._gate = Place(), Place()
         self._horizon_ns = END_NS
+        self._milestone: Moment | None = None
         self._holds = 0
         self._limit_ns = _STOP  # the driver runs nothing later; any change of plan sets it to _STOP: ask the hook again
         self._deadline_ns = NEVER_NS  # trio's first deadline, as of the last rest
@@ -239,14 +245,39 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._horizon_ns = min(time_ns, END_NS)  # NEVER_NS must stay beyond it
         self._limit_ns = _STOP  # whoever sets it is running, so the hook is asked before anything else happens
 
-    async def wait_horizon(self) -> int:
-        """Wait until all is done up to the horizon; return the instant at which something happens next (or NEVER_NS).
+    @property
+    def milestone(self) -> Moment | None:
+        """The moment at which `wait_gate` is to return once, None if there is none: other hosts want to know of it.
 
-        One task at a time may wait. To go on, it raises the horizon.
+        It is None again thereafter.
+        """
+        return self._milestone
+
+    @milestone.setter
+    def milestone(self, moment: Moment | None) -> None:
+        self._milestone = moment
+        self._limit_ns = _STOP
+
+    async def wait_gate(self) -> Moment:
+        """Wait until all is done up to the horizon, or before the milestone; return when something happens next.
+
+        That may be NEVER_NS. Nothing happens before the caller waits again for anything. One task at a time may wait;
+        at the horizon it has to raise that, or it will find itself here at once.
         """
         await self._gate.park()
-        event_ns = self.next_event_ns()
-        return self._deadline_ns if event_ns is None else min(event_ns, self._deadline_ns)
+        return self.next_moment()
+
+    def next_moment(self) -> Moment:
+        """Return when something happens next as things stand, if the world is at rest."""
+        self._agenda.sweep()
+        if self._heap and self._heap[0][0] <= self._deadline_ns:
+            return self._heap[0][:2]
+        return self._deadline_ns, DEADLINE_RANK
+
+    @property
+    def driver(self) -> lowlevel.Task | None:
+        """The task that runs events, while it waits for one."""
+        return self._driver.task
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -303,7 +334,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Move time, or say how many seconds to wait for the outside: trio asks when the world is at rest."""
         deadline_ns = self._deadline_ns = self._instant_ns(deadline)
-        if self._driver.task is None:
+        if self._driver.task is None and (self._over or not self._holds):
             return self._serve_alone(deadline)
         if self._holds or self._pace.paused:  # what is due at this very instant may still expire, or
             return self._expire(deadline) if deadline_ns <= self.now_ns else math.inf  # move_on_after(0) would hang
@@ -313,11 +344,20 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         due_ns = min(event_ns, deadline_ns)
         if due_ns > self._horizon_ns:
             return 0.0 if self._gate.wake() else math.inf
+        if self._milestone is not None and self._is_reached(self._milestone, event_ns, deadline_ns):
+            self._milestone = None
+            if self._gate.wake():
+                return 0.0
         if self._paced and due_ns > self.now_ns and (wait_s := self._wait_for_wall_clock(due_ns)):
             return wait_s
         return self._run_event() if event_ns <= deadline_ns else self._expire(deadline)
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _is_reached(self, milestone: Moment, event_ns: int, deadline_ns: int) -> bool:
+        if event_ns <= deadline_ns:
+            return self._heap[0][:2] >= milestone
+        return (deadline_ns, DEADLINE_RANK) >= milestone
 
     def _expire(self, deadline: float) -> float:
         time_ns = self._deadline_ns
@@ -325,6 +365,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
             self.now_ns = time_ns
             if self._paced:
                 self.lag.add(self._pace.lag_ns(time_ns))
+        self.rank = DEADLINE_RANK
         self._turn = deadline
         return 0.0
 
@@ -332,11 +373,13 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         if self._agenda.sleeper_is_next():  # it needs no driver, which saves a pass of trio's loop, half of the cost
             return self._wake_sleeper()
         self._limit_ns = min(self._deadline_ns, self._horizon_ns)
+        if self._milestone is not None and self._milestone[0] <= self._limit_ns:  # stop before it, or at its instant
+            self._limit_ns = max(self._milestone[0] - 1, self._heap[0][0])
         self._driver.wake()  # ready before what I/O is about to wake, so it runs first, and the limit still holds
         return 0.0
 
     def _wake_sleeper(self) -> float:
-        self.now_ns, _, _, wake, _ = heappop(self._heap)
+        self.now_ns, self.rank, _, wake, _ = heappop(self._heap)
         self._agenda.ran += 1
         if self._paced:
             self.lag.add(self._pace.lag_ns(self.now_ns))
@@ -384,7 +427,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         for _ in repeat(None, _BURST):
             if not heap or heap[0][0] > self._limit_ns:  # a handler may change the limit
                 return
-            self.now_ns, _, _, fn, args = heappop(heap)
+            self.now_ns, self.rank, _, fn, args = heappop(heap)
             agenda.ran += 1
             fn(*args)
             if self._woken:
@@ -397,7 +440,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         for _ in repeat(None, _BURST):
             if not heap or (time_ns := heap[0][0]) > self._limit_ns or (late_ns := lag_ns(time_ns)) < 0:
                 return
-            self.now_ns, _, _, fn, args = heappop(heap)
+            self.now_ns, self.rank, _, fn, args = heappop(heap)
             agenda.ran += 1
             add_lag(late_ns)
             fn(*args)

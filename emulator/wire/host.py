@@ -1,0 +1,381 @@
+"""One host's part of a network that runs on several: its clock is kept within what the others promise.
+
+Theory of operation. The network's own loop reads and writes the streams to the other hosts, between events. A task
+waits at the timeline's gate, where it finds itself when all is done up to the horizon, or up to a moment for which
+another host waits; there it tells the position of this host, asks for what it needs, and serves requests for states.
+An operation that has to wait for its turn holds emulated time and lets the loop go on in the middle of its event
+(greenback makes that possible), so that nothing but frames moves meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol, Union
+
+import greenback
+import msgspec
+import trio
+
+from emulator.envelope import Envelope
+from emulator.faults.schedule import ACTOR
+from emulator.inputs import OUTSIDE
+from emulator.messages import message_types
+from emulator.network import Network
+from emulator.quantum import Engine, Snapshot
+from emulator.records import History, MessageObserver, Observer
+from emulator.time import Place
+
+from .clocks import START, Clocks, Moment
+from .frames import Clock, Deliver
+from .framing import Frame, WireError
+from .peer import Peer
+from .states import SharedEngine
+
+
+class Conductor(Protocol):
+    """Who conducts the run, as its hosts see it."""
+
+    def quiet(self, sent: int, received: int) -> None:
+        """Hear that nothing goes on here after the end of the span."""
+
+    def witness(self, actor: str, truth: Snapshot) -> None:
+        """Hear what is true of a pair that an actor is about to record."""
+
+    def lost(self, host: str, reason: str) -> None:
+        """Hear that another host cannot be reached any more, and why."""
+
+    async def talk(self, nursery: trio.Nursery) -> None:
+        """Talk to this host as long as the run goes on."""
+
+
+class HostHistory(History):
+    """The records of one host's share: what all hosts would write alike, such as faults, the first one writes.
+
+    Nobody observes them here: whoever is omniscient sees those of all hosts, see `Conductor`. `look` is called before
+    the record of a pair.
+    """
+
+    def __init__(self, silent: Iterable[str], look: Callable[[str, tuple[Any, ...]], None]) -> None:
+        super().__init__()
+        self._silent = frozenset(silent)
+        self._look = look
+
+    def observe(self, kind: str, observer: Observer) -> None:
+        """Do nothing."""
+
+    def observe_messages(self, message: type, observer: MessageObserver) -> None:
+        """Do nothing."""
+
+    def remember(self, records: int) -> None:
+        """Do nothing."""
+
+    def add(self, time_ns: int, actor: str, kind: str, fields: tuple[Any, ...]) -> None:
+        """Add a record, unless another host writes it."""
+        if actor in self._silent:
+            return
+        if kind == "pair":
+            self._look(actor, fields)
+        super().add(time_ns, actor, kind, fields)
+
+
+class HostShare:
+    """What one host runs of a network: the actors that `homes` gives to `me`. `homes` names the host of each actor."""
+
+    def __init__(self, me: str, homes: Mapping[str, str]) -> None:
+        self.me = me
+        self.hosts = sorted(set(homes.values()))
+        self._homes = homes
+        self._network: Network
+        self._engine: SharedEngine
+        self._clocks: Clocks
+        self._peers: dict[str, Peer] = {}
+        self._conductor: Conductor
+        self._names: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(Union[tuple(message_types().values())]).decode  # noqa: UP007
+        self._sent = self._received = 0
+        self._blocked: list[Place] = []  # operations that wait for their turn
+        self._news, self._settled = Place(), Place()
+        self._finished = False
+        self.promises = 0  # positions told
+        self.waits = 0  # operations that waited for others
+        self.gates = 0
+
+    # -- what the network asks of it -------------------------------------------------------------------------------
+
+    def engine(self) -> Engine:
+        """Return the engine, which shares states with those of other hosts."""
+        self._makers: dict[str, frozenset[str]] = {}
+        self._engine = SharedEngine(self.me, self._homes, self._makers)
+        self._engine.turn = self
+        return self._engine
+
+    def history(self, *, keep: bool) -> History:
+        """Return what takes the records of the actors here."""
+        return HostHistory(() if self.me == self.hosts[0] else (ACTOR, OUTSIDE), self._look)
+
+    def _look(self, actor: str, fields: tuple[Any, ...]) -> None:
+        """Tell what is true of a pair that an actor is about to record, if it still has its qubit."""
+        *_, position, generation = fields
+        if position >= 0 and generation > 0:
+            self._conductor.witness(actor, self._engine.view((actor, position, generation)))
+
+    def is_here(self, actor: str) -> bool:
+        """Return whether an actor runs here."""
+        return self._homes[actor] == self.me
+
+    def carry(self, source: str, sink: str, arrival_ns: int, envelope: Envelope) -> None:
+        """Let an envelope arrive at an actor elsewhere."""
+        self._sent += 1
+        self.send(
+            self._homes[sink],
+            Deliver(
+                self._numbers[source],
+                self._numbers[sink],
+                arrival_ns,
+                envelope.incarnation,
+                envelope.sent_ns,
+                envelope.to_incarnation,
+                envelope.sequence,
+                envelope.acknowledged,
+                envelope.sure,
+                self._encode(envelope.message),
+            ),
+        )
+
+    async def begin(self, nursery: trio.Nursery) -> None:
+        """Begin to talk to the other hosts."""
+        for name, peer in self._peers.items():
+            nursery.start_soon(self._read, name, peer)
+            nursery.start_soon(self._write, name, peer)
+        await self._conductor.talk(nursery)
+        nursery.start_soon(self._keep_pace)
+        while self._network.timeline.driver is None:
+            await trio.lowlevel.checkpoint()
+        greenback.bestow_portal(self._network.timeline.driver)
+
+    async def enter(self) -> None:
+        """Let the present task wait in the middle of an event."""
+        await greenback.ensure_portal()
+
+    async def settled(self) -> bool:
+        """Wait until nothing goes on anywhere, or something does here."""
+        if not self._finished:
+            self._conductor.quiet(self._sent, self._received)
+            await self._settled.park()
+        return self._finished
+
+    # -- joining ---------------------------------------------------------------------------------------------------
+
+    def join(self, network: Network, peers: Mapping[str, Peer], conductor: Conductor) -> None:
+        """Join a network that is built with the streams to the other hosts, before it runs."""
+        self._network = network
+        self._peers = dict(peers)
+        self._conductor = conductor
+        self._names = network.names
+        self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._clocks = Clocks(lookahead_ns(network, self._homes, self.me))
+        for name in self._names:  # a station elsewhere may make pairs for whoever it talks to
+            stations = [n for n in network.cell(name).channels if network.cell(n).actor.role == "station"]
+            makers = {self._homes[station] for station in stations} - {self.me}
+            if makers and self.is_here(name):
+                self._makers[name] = frozenset(makers)
+        network.timeline.horizon_ns = max(0, self._clocks.horizon_ns)
+
+    def finish(self) -> None:
+        """Hear that nothing goes on anywhere."""
+        self._finished = True
+        self._settled.wake()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Return how many messages went to other hosts, and came from them."""
+        return self._sent, self._received
+
+    @property
+    def is_settling(self) -> bool:
+        """Return whether nothing goes on here, and this host waits for the others."""
+        return self._settled.task is not None
+
+    @property
+    def told_ns(self) -> int:
+        """Return the latest instant before which others count on nothing from here."""
+        return self._clocks.told_ns
+
+    @property
+    def shared_engine(self) -> SharedEngine:
+        """Return the engine."""
+        return self._engine
+
+    def figures(self) -> dict[str, int]:
+        """Return how much work it was to keep together."""
+        return {
+            "messages": self._sent,
+            "promises": self.promises,
+            "gates": self.gates,
+            "waits": self.waits,
+            "states": self._engine.fetched,
+            "frames": sum(peer.frames_sent for peer in self._peers.values()),
+        }
+
+    @property
+    def awaited(self) -> list[str]:
+        """Return the hosts without which this one cannot go on now."""
+        return sorted(self._clocks.awaited)
+
+    # -- frames ----------------------------------------------------------------------------------------------------
+
+    def send(self, host: str, frame: Frame) -> None:
+        """Send a frame to another host; it goes out when this one has said what it had to say."""
+        self._peers[host].send(frame)
+
+    async def _write(self, name: str, peer: Peer) -> None:
+        try:
+            await peer.write()
+        except trio.BrokenResourceError:
+            self._lose(name, "the connection broke")
+
+    async def _read(self, name: str, peer: Peer) -> None:
+        reason = "it has closed the connection"
+        try:
+            await peer.read(partial(self._take, name))
+        except WireError as error:
+            reason = str(error)
+        except trio.BrokenResourceError:
+            reason = "the connection broke"
+        self._lose(name, reason)
+
+    def _lose(self, name: str, reason: str) -> None:
+        if not self._finished:
+            self._conductor.lost(name, reason)
+
+    def _take(self, host: str, frames: list[Frame]) -> None:
+        for frame in frames:
+            if isinstance(frame, Deliver):
+                self._arrive(host, frame)
+            elif isinstance(frame, Clock):
+                self._hear(host, frame)
+            else:
+                self._engine.take(host, frame)
+        if self._blocked:
+            self._engine.serve(self._here_and_now)
+            for place in self._blocked:
+                place.wake()
+            self._flush()
+        else:
+            self._set_milestone(START)
+        self._news.wake()
+
+    def _hear(self, host: str, frame: Clock) -> None:
+        want = (frame.want_ns, frame.want_rank) if frame.want_ns else None
+        try:
+            self._clocks.hear(host, (frame.time_ns, frame.rank), want)
+        except ValueError as error:
+            raise WireError(str(error)) from error
+        timeline = self._network.timeline
+        if (horizon_ns := self._clocks.horizon_ns) > timeline.horizon_ns:
+            timeline.horizon_ns = horizon_ns
+
+    def _arrive(self, host: str, frame: Deliver) -> None:
+        if not (0 <= frame.source < len(self._names) and 0 <= frame.sink < len(self._names)):
+            raise WireError("it sends a message of or to somebody who is not there")
+        source, sink = self._names[frame.source], self._names[frame.sink]
+        channel = self._network.cell(source).channels.get(sink)
+        if channel is None or self._homes[source] != host or self._homes[sink] != self.me:
+            raise WireError(f"it sends a message from {source} to {sink}, which is not its to send")
+        if frame.arrival_ns < self._clocks.heard[host][0] + channel.least_ns:
+            raise WireError(f"it sends a message for {frame.arrival_ns} ns, and had promised none before its clock")
+        try:
+            message = self._decode(frame.message)
+        except msgspec.MsgspecError as error:
+            raise WireError(f"not a message: {error}") from error
+        self._received += 1
+        envelope = Envelope(
+            source,
+            frame.incarnation,
+            frame.sent_ns,
+            message,
+            frame.to_incarnation,
+            frame.sequence,
+            frame.acknowledged,
+            frame.sure,
+        )
+        channel.schedule(envelope, frame.arrival_ns)
+        self._settled.wake()
+
+    # -- keeping pace with the others ------------------------------------------------------------------------------
+
+    async def _keep_pace(self) -> None:
+        timeline = self._network.timeline
+        while True:
+            due = await timeline.wait_gate()
+            self.gates += 1
+            horizon_ns = timeline.horizon_ns
+            stuck = due[0] > horizon_ns
+            position = min(due, (horizon_ns + 1, START[1]))
+            self._engine.serve(position)
+            self._tell(position, self._clocks.needs(due[0]) if stuck else {}, stuck=stuck)
+            self._set_milestone(position)
+            if stuck and timeline.horizon_ns == horizon_ns:
+                await self._news.park()
+
+    def _set_milestone(self, position: Moment) -> None:
+        """Have the gate open at the next moment for which somebody waits."""
+        asked = self._clocks.milestone
+        moments = [] if asked is None else [asked]
+        moments += [(request.time_ns, request.rank) for request in self._engine.waiting]
+        self._network.timeline.milestone = min((m for m in moments if m > position), default=None)
+
+    def _tell(self, position: Moment, wants: Mapping[str, Moment], *, stuck: bool) -> None:
+        for host, (moment, want) in self._clocks.tell(position, wants, stuck=stuck).items():
+            self.promises += 1
+            self.send(host, Clock(*moment, *(want or (0, 0))))
+        self._flush()
+
+    def _flush(self) -> None:
+        for peer in self._peers.values():
+            peer.flush()
+
+    # -- operations that wait for their turn -----------------------------------------------------------------------
+
+    @property
+    def _here_and_now(self) -> Moment:
+        return self._network.timeline.now_ns, self._network.timeline.rank
+
+    def passed(self, host: str, moment: Moment) -> bool:
+        """Return whether a host has come to a moment."""
+        return self._clocks.heard[host] >= moment
+
+    def until(self, ready: Callable[[Moment, dict[str, Moment]], bool]) -> None:
+        """Wait in the middle of an event, while emulated time stands still, until something is ready."""
+        now = self._here_and_now
+        if ready(now, {}):
+            return
+        self.waits += 1
+        place = Place()
+        self._blocked.append(place)
+        with self._network.timeline.hold():
+            while True:
+                wants: dict[str, Moment] = {}
+                self._engine.serve(now)
+                if ready(now, wants):
+                    break
+                self._tell(now, wants, stuck=True)
+                greenback.await_(place.park())
+        self._blocked.remove(place)
+        self._set_milestone(now)
+
+
+def lookahead_ns(network: Network, homes: Mapping[str, str], me: str) -> dict[str, int | None]:
+    """Return, by host, how long whatever comes from there to `me` takes at least; None: nothing comes from there."""
+    least: dict[str, int | None] = dict.fromkeys(sorted(set(homes.values()) - {me}))
+    for name in network.names:
+        there = homes[name]
+        for sink, channel in network.cell(name).channels.items():
+            if there != me and homes[sink] == me:
+                known = least[there]
+                least[there] = channel.least_ns if known is None else min(known, channel.least_ns)
+    return least
+

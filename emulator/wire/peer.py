@@ -1,0 +1,96 @@
+"""The connection to one other host, or to the conductor, while a run goes on.
+
+Streams are read and written in the run's own loop, whose clock is emulated time: so nothing here has a time limit, but
+the wall clock is looked at now and then (`idle_s`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from emulator.time import Place
+
+from .framing import Codec, Decoder, Frame, WireError
+
+_READ_BYTES: Final = 1 << 16
+_MOST_UNSENT: Final = 1 << 26  # bytes; a peer that takes nothing for so long is given up
+
+
+class Peer:
+    """Frames to and from a peer. `send` collects, `flush` lets go; `run` reads and writes until the connection ends."""
+
+    def __init__(self, name: str, stream: trio.abc.Stream, codec: Codec) -> None:
+        self.name = name
+        self.frames_sent = self.frames_received = 0
+        self._stream = stream
+        self._codec = codec
+        self._decoder: Decoder = codec.decoder()
+        self._unsent = bytearray()
+        self._writer = Place()
+        self._heard_s = time.monotonic()
+        self._early: list[Frame] = []  # frames that came together with one that was waited for
+
+    @property
+    def idle_s(self) -> float:
+        """Return for how long nothing has come."""
+        return time.monotonic() - self._heard_s
+
+    def send(self, frame: Frame) -> None:
+        """Put a frame behind those that wait for `flush`. Raises WireError if the peer has taken nothing for too long."""
+        self._unsent += self._codec.encode(frame)
+        self.frames_sent += 1
+        if len(self._unsent) > _MOST_UNSENT:
+            raise WireError(f"{self.name} takes nothing any more")
+
+    def flush(self) -> None:
+        """Let what was sent go out."""
+        if self._unsent:
+            self._writer.wake()
+
+    async def say(self, frame: Frame) -> None:
+        """Send a frame at once, while nobody else writes."""
+        self.send(frame)
+        await self._drain()
+
+    async def next(self) -> Frame:
+        """Return the next frame that comes, while nobody else reads. Raises WireError if none comes any more."""
+        while not self._early:
+            data = await self._stream.receive_some(_READ_BYTES)
+            if not data:
+                raise WireError("it has closed the connection")
+            self._early += self._decoder.feed(data)
+        self._heard_s = time.monotonic()
+        return self._early.pop(0)
+
+    async def write(self) -> None:
+        """Write what is to go out, for ever."""
+        while True:
+            if not self._unsent:
+                await self._writer.park()
+            await self._drain()
+
+    async def _drain(self) -> None:
+        data = bytes(self._unsent)
+        self._unsent.clear()
+        await self._stream.send_all(data)
+
+    async def read(self, take: Callable[[list[Frame]], None]) -> None:
+        """Hand on the frames that come, in batches, until the peer ends the connection."""
+        if self._early:
+            early, self._early = self._early, []
+            take(early)
+        while data := await self._stream.receive_some(_READ_BYTES):
+            self._heard_s = time.monotonic()
+            frames = self._decoder.feed(data)
+            self.frames_received += len(frames)
+            take(frames)
+
+    async def close(self) -> None:
+        """Send what is left, and close."""
+        if self._unsent:
+            await self._drain()
+        await self._stream.aclose()

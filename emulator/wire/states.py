@@ -1,0 +1,344 @@
+"""The quantum states of one host among several: operations are applied where the state is, one owner at a time.
+
+Theory of operation
+-------------------
+A joint state is at one host, whoever holds its qubits. An operation is an event of the actor who holds the qubit, at a
+moment (instant, rank). It needs two things, and the event waits, with emulated time, until both are there:
+
+- *The state is here.* If it is not, it is fetched from the host where it is; that host lets go of it as soon as it does
+  nothing itself any more before that moment, if it holds qubits of that state. So a state goes to whoever uses it.
+- *Nobody else can still do something to it before.* Each other host that holds a qubit of it has to say that its clock
+  has come to the moment.
+
+The operation of the least moment can always go on, so hosts cannot wait for each other in a circle.
+
+Who holds a qubit (its *home*, the host of its node) knows where it is: whoever lets a state go tells the homes of its
+qubits. A request that comes to the old place meanwhile is passed on; the old place forgets the way when the home has
+seen the news.
+
+A station makes pairs in positions of others: it asks the home of each whether the position is open. A position into
+which a pair can still come from another host is closed only when that host has come to the same moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from emulator.quantum import (
+    PERFECT_BELL_MEASUREMENT,
+    PERFECT_READOUT,
+    BellMeasurement,
+    BellState,
+    Engine,
+    Gate,
+    JointState,
+    Noise,
+    QubitError,
+    QubitId,
+    Readout,
+    Snapshot,
+    StoredQubit,
+    UnphysicalStateError,
+)
+from emulator.quantum.engine import Z_AXIS
+from emulator.quantum.pauli import Array
+
+from .frames import Fetch, Moment, Moved, MovedSeen, Slot, SlotState, State
+from .framing import Frame, WireError
+from .noises import noise_data, noise_of
+
+
+class Turn(Protocol):
+    """How an operation waits for its turn."""
+
+    def until(self, ready: Callable[[Moment, dict[str, Moment]], bool]) -> None:
+        """Wait until `ready(now, wants)` is true; each time it puts into `wants` whose clocks it needs to hear of."""
+
+    def passed(self, host: str, moment: Moment) -> bool:
+        """Return whether a host has come to a moment."""
+
+    def send(self, host: str, frame: Frame) -> None:
+        """Send a frame to a host."""
+
+
+class SharedEngine(Engine):
+    """An engine that shares states with those of other hosts.
+
+    me: this host; homes: the host of each node; makers: by node, the other hosts whose stations make pairs for it.
+    """
+
+    def __init__(self, me: str, homes: Mapping[str, str], makers: Mapping[str, frozenset[str]]) -> None:
+        super().__init__()
+        self.turn: Turn
+        self._me = me
+        self._homes = homes
+        self._makers = makers
+        self._away: dict[QubitId, str] = {}  # where qubits of nodes here are
+        self._moves: dict[QubitId, int] = {}  # how often the states of qubits here, or of nodes here, have moved
+        self._passed_on: dict[QubitId, tuple[str, int]] = {}  # where qubits of others have gone from here, and that number
+        self._made: set[QubitId] = set()  # positions here into which a pair has come
+        self._requested: set[QubitId] = set()
+        self._slots: dict[QubitId, SlotState] = {}
+        self._asked_slots: set[QubitId] = set()
+        self.waiting: list[Fetch | Slot] = []  # requests whose turn has not come
+        self._slot_hosts: dict[QubitId, str] = {}
+        self.fetched = 0  # states, so far
+
+    # -- operations: each brings what it needs, then does as any engine ---------------------------------------------
+
+    def close(self, qubit: QubitId) -> None:
+        """Free a memory position."""
+        self._bring(qubit)
+        super().close(qubit)
+        self._made.discard(qubit)
+        self._moves.pop(qubit, None)
+        self._away.pop(qubit, None)
+
+    def store(self, qubit: QubitId, noise: Noise, time_ns: int) -> None:
+        """Let an open position decohere otherwise from now on."""
+        if qubit in self._open and self._open[qubit] is not noise:
+            self._bring(qubit)
+        super().store(qubit, noise, time_ns)
+
+    def exists(self, qubit: QubitId) -> bool:
+        """Return whether a position holds a qubit."""
+        self._bring(qubit)
+        return super().exists(qubit)
+
+    def new_pair(
+        self,
+        r: Sequence[float],
+        a: QubitId,
+        b: QubitId,
+        *,
+        times_ns: tuple[int, int],
+        bell: int,
+        loaded: tuple[bool, bool] = (True, True),
+    ) -> None:
+        """Put a heralded pair into two open positions, here or elsewhere."""
+        elsewhere = [qubit for qubit in (a, b) if self._homes[qubit[0]] != self._me]
+        if elsewhere:
+            self.turn.until(lambda now, wants: self._slots_known(elsewhere, now, wants))
+        for qubit in elsewhere:
+            answer = self._slots.pop(qubit)
+            if answer.noise is not None:
+                self._open[qubit] = noise_of(answer.noise)
+        self._made.update(qubit for qubit in (a, b) if qubit not in elsewhere and qubit in self._open)
+        super().new_pair(r, a, b, times_ns=times_ns, bell=bell, loaded=loaded)
+        for qubit in elsewhere:
+            self._open.pop(qubit, None)
+
+    def new_state(self, r: Array, qubits: Sequence[QubitId], time_ns: int) -> None:
+        """Put a state into open positions here."""
+        self._bring(*qubits)
+        super().new_state(r, qubits, time_ns)
+        self._made.update(qubits)
+
+    def new_qubit(self, qubit: QubitId, time_ns: int) -> None:
+        """Prepare |0> in an open position."""
+        self._bring(qubit)
+        super().new_qubit(qubit, time_ns)
+        self._made.add(qubit)
+
+    def gate(self, gate: Gate, *qubits: QubitId, time_ns: int) -> None:
+        """Apply a gate."""
+        self._bring(*qubits)
+        super().gate(gate, *qubits, time_ns=time_ns)
+
+    def frame(self, qubit: QubitId, bell: int, time_ns: int) -> None:
+        """Apply the Pauli of a Bell index."""
+        self._bring(qubit)
+        super().frame(qubit, bell, time_ns)
+
+    def dephase(self, qubit: QubitId, contrast: float, time_ns: int) -> None:
+        """Multiply a qubit's coherences."""
+        self._bring(qubit)
+        super().dephase(qubit, contrast, time_ns)
+
+    def move(self, source: QubitId, target: QubitId, time_ns: int) -> None:
+        """Move a qubit into another open position."""
+        self._bring(source, target)
+        super().move(source, target, time_ns)
+        self._made.add(target)
+
+    def measure(
+        self,
+        qubit: QubitId,
+        time_ns: int,
+        *,
+        u: tuple[float, float],
+        direction: tuple[float, float, float] = Z_AXIS,
+        readout: Readout = PERFECT_READOUT,
+    ) -> int | None:
+        """Measure a qubit, which leaves its state."""
+        self._bring(qubit)
+        return super().measure(qubit, time_ns, u=u, direction=direction, readout=readout)
+
+    def swap(
+        self,
+        b: QubitId,
+        c: QubitId,
+        time_ns: int,
+        *,
+        u: tuple[float, float, float],
+        bsm: BellMeasurement = PERFECT_BELL_MEASUREMENT,
+        efficiency: float = 1.0,
+    ) -> BellState | None:
+        """Measure two qubits in the Bell basis."""
+        self._bring(b, c)
+        return super().swap(b, c, time_ns, u=u, bsm=bsm, efficiency=efficiency)
+
+    def discard(self, qubit: QubitId) -> None:
+        """Trace a qubit out of its state."""
+        self._bring(qubit)
+        super().discard(qubit)
+
+    def view(self, qubit: QubitId) -> Snapshot:
+        """Return what is true of a qubit and its partners."""
+        self._bring(qubit)
+        return self.snapshot(qubit, *self.partners(qubit))
+
+    # -- bringing ----------------------------------------------------------------------------------------------------
+
+    def _bring(self, *qubits: QubitId) -> None:
+        for qubit in qubits:
+            if self._is_shared(qubit):
+                self.turn.until(lambda now, wants: all([self._is_ready(q, now, wants) for q in qubits]))
+                return
+
+    def _is_shared(self, qubit: QubitId) -> bool:
+        """Return whether an operation on a qubit has to do with other hosts at all."""
+        found = self._qubits.get(qubit)
+        if found is None:
+            return qubit in self._away or (qubit not in self._made and qubit[0] in self._makers)
+        homes, me = self._homes, self._me
+        for partner in found.state.qubits:  # a loop: this is the hot path
+            if homes[partner.id[0]] != me:
+                return True
+        return False
+
+    def _is_ready(self, qubit: QubitId, now: Moment, wants: dict[str, Moment]) -> bool:
+        found = self._qubits.get(qubit)
+        if found is not None:
+            self._requested.discard(qubit)
+            holders = {self._homes[partner.id[0]] for partner in found.state.qubits} - {self._me}
+        elif qubit in self._away:
+            if qubit not in self._requested:
+                self._requested.add(qubit)
+                self.turn.send(self._away[qubit], Fetch(qubit, *now, self._me))
+            return False
+        elif qubit in self._open and qubit not in self._made:
+            holders = set(self._makers.get(qubit[0], ()))
+        else:
+            return True
+        missing = [host for host in holders if not self.turn.passed(host, now)]
+        wants.update(dict.fromkeys(missing, now))
+        return not missing
+
+    def _slots_known(self, qubits: Sequence[QubitId], now: Moment, wants: dict[str, Moment]) -> bool:
+        for qubit in qubits:
+            if qubit not in self._slots:
+                home = self._homes[qubit[0]]
+                wants[home] = now
+                if qubit not in self._asked_slots:
+                    self._asked_slots.add(qubit)
+                    self.turn.send(home, Slot(qubit, *now))
+        return all(qubit in self._slots for qubit in qubits)
+
+    # -- what others ask for -----------------------------------------------------------------------------------------
+
+    def take(self, host: str, frame: Frame) -> bool:
+        """Take a frame about states; return False if it is about something else. Raises WireError."""
+        match frame:
+            case State():
+                self._arrive(frame)
+            case Fetch():
+                self._check_host(frame.host)
+                self.waiting.append(frame)
+            case Slot():
+                if self._homes.get(frame.qubit[0]) != self._me:
+                    raise WireError(f"it asks for a position of {frame.qubit[0]}, who is not here")
+                self._slot_hosts[frame.qubit] = host
+                self.waiting.append(frame)
+            case SlotState():
+                if frame.qubit not in self._asked_slots:
+                    raise WireError("it tells of a position that nobody has asked for")
+                self._asked_slots.discard(frame.qubit)
+                self._slots[frame.qubit] = frame
+            case Moved():
+                self._check_host(frame.host)
+                if frame.qubit in self._open and frame.moves > self._moves.get(frame.qubit, -1):
+                    self._moves[frame.qubit] = frame.moves
+                    if frame.qubit not in self._qubits:
+                        self._away[frame.qubit] = frame.host
+                self.turn.send(host, MovedSeen(frame.qubit, frame.moves))
+            case MovedSeen():
+                if self._passed_on.get(frame.qubit, ("", -1))[1] == frame.moves:
+                    del self._passed_on[frame.qubit]
+            case _:
+                return False
+        return True
+
+    def serve(self, position: Moment) -> None:
+        """Answer the requests whose turn has come, now that this host has come to a position."""
+        if self.waiting:
+            self.waiting = [request for request in self.waiting if not self._serve(request, position)]
+
+    def _serve(self, request: Fetch | Slot, position: Moment) -> bool:
+        moment = request.time_ns, request.rank
+        if isinstance(request, Slot):
+            if position < moment:
+                return False
+            self._answer_slot(request.qubit)
+            return True
+        found = self._qubits.get(request.qubit)
+        if found is None:
+            there = self._away.get(request.qubit) or self._passed_on.get(request.qubit, (None, 0))[0]
+            if there is None or there == self._me:
+                return False  # on its way to here
+            self.turn.send(there, request)
+            return True
+        if position < moment and any(self._homes[partner.id[0]] == self._me for partner in found.state.qubits):
+            return False
+        self._ship(request.qubit, request.host)
+        return True
+
+    def _answer_slot(self, qubit: QubitId) -> None:
+        host, noise = self._slot_hosts.pop(qubit), self._open.get(qubit)
+        if noise is not None:
+            self._made.add(qubit)
+            self._away[qubit] = host
+        self.turn.send(host, SlotState(qubit, None if noise is None else noise_data(noise)))
+
+    def _ship(self, qubit: QubitId, to: str) -> None:
+        if to == self._me:
+            return
+        joint = self.release(qubit)
+        data = []
+        for each in joint.qubits:
+            moves = self._moves.pop(each.id, 0) + 1
+            home = self._homes[each.id[0]]
+            if home == self._me:
+                self._away[each.id], self._moves[each.id] = to, moves
+            elif home != to:
+                self._passed_on[each.id] = to, moves
+                self.turn.send(home, Moved(each.id, to, moves))
+            data.append((*each._replace(noise=noise_data(each.noise)), moves))
+        self.turn.send(to, State(data, list(joint.r), joint.bells))
+
+    def _arrive(self, frame: State) -> None:
+        self.fetched += 1
+        qubits = tuple(StoredQubit(q, noise_of(noise), *rest) for q, noise, *rest, _ in frame.qubits)
+        try:
+            self.adopt(JointState(qubits, tuple(frame.r), frame.bells))
+        except (UnphysicalStateError, QubitError) as error:
+            raise WireError(f"it sends a state that cannot be: {error}") from error
+        for qubit, *_, moves in frame.qubits:
+            self._moves[qubit] = moves
+            self._away.pop(qubit, None)
+            self._passed_on.pop(qubit, None)
+
+    def _check_host(self, host: str) -> None:
+        if host not in self._homes.values():
+            raise WireError(f"it speaks of a host {host!r}, which there is not")

@@ -1,0 +1,273 @@
+"""The conductor of a run on several hosts: it starts them, gathers what they tell, and ends the run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from emulator import Outcome
+from emulator.time import LagHistogram
+from emulator.wire.frames import (
+    CONDUCTOR_CODEC,
+    Abort,
+    Beat,
+    Failed,
+    Finish,
+    Go,
+    Halt,
+    Halted,
+    Job,
+    Progress,
+    Put,
+    Quiet,
+    Ready,
+    Records,
+    Settle,
+    Summary,
+    View,
+)
+from emulator.wire.framing import Frame, WireError
+from emulator.wire.peer import Peer
+
+from ..build import World
+from ..spec import RunSpec
+from .gather import Elsewhere, Gather, Witness
+from .worker import build_world
+
+_LOOK_S: Final = 0.25
+
+
+class ConductError(Exception):
+    """The run could not go on; the message says who and why."""
+
+
+@dataclass(slots=True)
+class HostState:
+    """What a host has told of itself."""
+
+    peer: Peer
+    digest: str | None = None
+    now_ns: int = 0
+    lag_ns: int = 0
+    awaited: list[str] = field(default_factory=list)
+    quiet: Quiet | None = None
+    halted_ns: int | None = None
+    summary: dict[str, Any] | None = None
+    failed: str | None = None
+
+
+class Conductor:
+    """One run. `tell` takes lines for people: whom the run waits for, and what went wrong."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        actors: Mapping[str, list[str]],
+        streams: Mapping[str, trio.abc.Stream],
+        *,
+        tell: Callable[[str], None],
+        limit_s: float = 30.0,
+    ) -> None:
+        self.spec = spec
+        self.world: World = build_world(spec, Elsewhere())
+        self.hosts = {name: HostState(Peer(name, stream, CONDUCTOR_CODEC)) for name, stream in sorted(streams.items())}
+        self._actors = dict(actors)
+        self._tell = tell
+        self._limit_s = limit_s
+        network = self.world.network
+        self.gather = Gather(network.history, self.hosts, network.history.observed_messages)
+        self._wave = 0
+        self._before: list[Quiet] = []
+        self._changed = trio.Event()
+        self._putting = False
+        self._over = False
+        self.interrupted = False
+
+    async def run(self, addresses: list[tuple[str, str, int]]) -> Outcome:
+        """Run it. Raises ConductError."""
+        spec = msgspec.msgpack.encode(self.spec)
+        async with trio.open_nursery() as nursery:
+            for name, host in self.hosts.items():
+                nursery.start_soon(self._read, name, host)
+                nursery.start_soon(self._write, name, host)
+                host.peer.send(Job(spec, addresses, self._actors, self._limit_s, ""))
+                host.peer.flush()
+            nursery.start_soon(self._watch)
+            try:
+                await self._until(lambda: all(host.digest for host in self.hosts.values()), "to be ready")
+                self._say(Go())
+                await self._until(self._is_settled, None)
+                self._say(Finish())
+                await self._until(lambda: all(host.summary for host in self.hosts.values()), "to account for the rest")
+            except ConductError as error:
+                self._say(Abort(str(error)))
+                await self._give_up()
+                raise
+            finally:
+                self._over = True
+                nursery.cancel_scope.cancel()
+        return self._outcome()
+
+    async def _give_up(self) -> None:
+        with trio.move_on_after(2):
+            for host in self.hosts.values():
+                await host.peer.close()
+
+    def interrupt(self) -> None:
+        """End the span of the run at one emulated instant everywhere: the input of a person who presses Ctrl-C."""
+        self.interrupted = True
+        self._putting = True
+        self._say(Halt())
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+
+    async def _until(self, ready: Callable[[], bool], what: str | None) -> None:
+        """Wait for something; `what`: of the hosts, within the limit; None: for as long as the run goes on."""
+        started_s = time.monotonic()
+        while not ready():
+            if failures := [f"{name}: {host.failed}" for name, host in self.hosts.items() if host.failed]:
+                raise ConductError("; ".join(failures))
+            if what is not None and time.monotonic() - started_s > self._limit_s:
+                raise ConductError(f"waited {self._limit_s:g} s for all hosts {what}")
+            self._changed = trio.Event()
+            with trio.move_on_after(_LOOK_S):
+                await self._changed.wait()
+
+    async def _watch(self) -> None:
+        """Look now and then who is silent, and say whom the run waits for."""
+        told: set[str] = set()
+        while True:
+            await trio.sleep(_LOOK_S)
+            for name, host in self.hosts.items():
+                host.peer.send(Beat())
+                host.peer.flush()
+                if host.peer.idle_s > self._limit_s and not self._over:
+                    host.failed = host.failed or f"nothing was heard of it for {self._limit_s:g} s"
+                elif host.peer.idle_s > 2.0 and name not in told:
+                    told.add(name)
+                    self._tell(f"emulated time stands still: {name} is awaited")
+                elif host.peer.idle_s < 1.0 and name in told:
+                    told.discard(name)
+                    self._tell(f"{name} is back")
+
+    def _is_settled(self) -> bool:
+        """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""
+        tellings = [host.quiet for host in self.hosts.values()]
+        known = [telling for telling in tellings if telling is not None]
+        if len(known) < len(tellings) or any(telling.wave != self._wave for telling in known):
+            return False
+        if sum(t.sent for t in known) != sum(t.received for t in known):
+            return False
+        if self._wave and known == self._before:
+            return True
+        self._wave += 1
+        self._before = [msgspec.structs.replace(telling, wave=self._wave) for telling in known]
+        self._say(Settle(self._wave))
+        return False
+
+    def _say(self, frame: Frame) -> None:
+        for host in self.hosts.values():
+            host.peer.send(frame)
+            host.peer.flush()
+
+    # -- what hosts say --------------------------------------------------------------------------------------------
+
+    async def _write(self, name: str, host: HostState) -> None:
+        try:
+            await host.peer.write()
+        except trio.BrokenResourceError:
+            self._lose(host, "the connection broke")
+
+    async def _read(self, name: str, host: HostState) -> None:
+        try:
+            await host.peer.read(partial(self._take, name, host))
+            self._lose(host, "it has closed the connection")
+        except trio.BrokenResourceError:
+            self._lose(host, "the connection broke")
+        except WireError as error:
+            self._lose(host, str(error))
+
+    def _lose(self, host: HostState, reason: str) -> None:
+        if host.summary is None:
+            host.failed = host.failed or reason
+        self._changed.set()
+
+    def _take(self, name: str, host: HostState, frames: list[Frame]) -> None:
+        for frame in frames:
+            match frame:
+                case Records():
+                    self._add(name, frame)
+                case View():
+                    engine = self.world.network.engine
+                    assert isinstance(engine, Witness)
+                    engine.put(frame.actor, frame.snapshot)
+                case Progress():
+                    host.now_ns, host.lag_ns, host.awaited = frame.now_ns, frame.lag_ns, frame.awaited
+                case Ready():
+                    host.digest = frame.digest
+                case Quiet():
+                    host.quiet = frame
+                case Halted():
+                    host.halted_ns = frame.time_ns
+                    self._put_in()
+                case Summary():
+                    host.summary = msgspec.msgpack.decode(frame.data)
+                case Failed():
+                    host.failed = host.failed or frame.reason
+                case Beat():
+                    pass
+                case _:
+                    raise WireError(f"it says {type(frame).__name__}, which is not its to say")
+        self._changed.set()
+
+    def _add(self, name: str, frame: Records) -> None:
+        timeline = self.world.network.timeline
+        for entry in self.gather.take(name, frame.until_ns, frame.data):
+            timeline.now_ns = entry[0]
+            self.gather.add(entry)
+
+    def _put_in(self) -> None:
+        """Once all hosts stand still, let the input come just after the latest of them, everywhere."""
+        times = [host.halted_ns for host in self.hosts.values()]
+        if not self._putting or any(time_ns is None for time_ns in times):
+            return
+        self._putting = False
+        self._say(Put(max(time_ns or 0 for time_ns in times) + 1, "interrupt", msgspec.msgpack.encode(())))
+        for host in self.hosts.values():
+            host.halted_ns = None
+
+    def _outcome(self) -> Outcome:
+        network = self.world.network
+        for entry in self.gather.finish():
+            network.timeline.now_ns = entry[0]
+            self.gather.add(entry)
+        summaries = [host.summary or {} for host in self.hosts.values()]
+        leaks: dict[str, int] = {}
+        for summary in summaries:
+            for what, count in summary["leaks"].items():
+                leaks[what] = leaks.get(what, 0) + count
+        for number, injection in enumerate(network.faults.injections):
+            injection.active.fired = sum(summary["faults"][number][0] for summary in summaries)
+            injection.begun_ns, injection.ended_ns = summaries[0]["faults"][number][1:]
+        return Outcome(summaries[0]["emulated_ns"], summaries[0]["interrupted"], dict(sorted(leaks.items())))
+
+    @property
+    def events(self) -> int:
+        """Return how many events there were."""
+        return sum((host.summary or {}).get("events", 0) for host in self.hosts.values())
+
+    @property
+    def lag(self) -> LagHistogram:
+        """Return the lags of all hosts."""
+        lag = LagHistogram()
+        for host in self.hosts.values():
+            if host.summary is not None and math.isfinite(self.spec.rate):
+                lag.add_all(host.summary["lag"]["counts"], host.summary["lag"]["max_ns"])
+        return lag

@@ -1,0 +1,131 @@
+"""One history of the records of all hosts, in the canonical order, and what the omniscient observers make of it.
+
+The conductor builds the same world as every host, and runs nothing of it. Whatever happens elsewhere is added to its
+history as soon as no host can still write anything earlier, so that the monitor, the invariants, the promises and the
+record work as they do in one process.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from heapq import merge
+from typing import Any, Final, TypeAlias
+
+import msgpack
+import msgspec
+import trio
+
+from emulator import Engine, History, Snapshot
+from emulator.envelope import Envelope
+from emulator.messages import Message, message_types
+from emulator.quantum import QubitId
+from emulator.wire.frames import SnapshotData
+from emulator.wire.framing import WireError
+from emulator.wire.noises import noise_of
+
+Entry: TypeAlias = tuple[int, str, str, tuple[Any, ...]]
+
+_MOST_BYTES: Final = 1 << 26
+
+
+class Witness(Engine):
+    """What hosts have told of the truth, in place of an engine that knows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._views: dict[str, deque[Snapshot]] = {}
+
+    def put(self, actor: str, data: SnapshotData) -> None:
+        """Take what is true of the pair that an actor records next."""
+        r, bells, memories, dephased = data
+        parts = tuple((noise_of(noise), begun_ns, touched_ns) for noise, begun_ns, touched_ns in memories)
+        self._views.setdefault(actor, deque()).append(Snapshot(tuple(r), bells, parts, tuple(dephased)))
+
+    def snapshot(self, *qubits: QubitId) -> Snapshot:
+        """Return what is true of the next pair that an actor records."""
+        return self._views[qubits[0][0]].popleft()
+
+    def partners(self, qubit: QubitId) -> list[QubitId]:
+        """Return nobody: the view of a qubit shows them, too."""
+        return []
+
+
+class Elsewhere:
+    """All of a network runs on other hosts."""
+
+    def engine(self) -> Engine:
+        """Return what hosts tell of theirs."""
+        return Witness()
+
+    def history(self, *, keep: bool) -> History:
+        """Return the history of all of them."""
+        return History(keep=keep)
+
+    def is_here(self, actor: str) -> bool:
+        """Return False."""
+        return False
+
+    def carry(self, source: str, sink: str, arrival_ns: int, envelope: Envelope) -> None:
+        """Not be asked: nobody is here."""
+        raise AssertionError(f"{source} is not here")
+
+    async def begin(self, nursery: trio.Nursery) -> None:
+        """Not be asked: nothing runs."""
+
+    async def enter(self) -> None:
+        """Not be asked: nothing runs."""
+
+    async def settled(self) -> bool:
+        """Return True: nothing goes on here."""
+        return True
+
+
+class Gather:
+    """Merges the records of hosts into a history; `now_ns`: how far all of them have come."""
+
+    def __init__(self, history: History, hosts: Iterable[str], observed: Iterable[type[Message]]) -> None:
+        self._history = history
+        self._until_ns = dict.fromkeys(hosts, 0)
+        self._entries: dict[str, deque[Entry]] = {host: deque() for host in self._until_ns}
+        self._unpackers = {host: msgpack.Unpacker(use_list=False, max_buffer_size=_MOST_BYTES) for host in self._until_ns}
+        tags = {kind: tag for tag, kind in message_types().items()}
+        self._types = {tags[kind]: kind for kind in observed}
+        self.now_ns = 0
+
+    def take(self, host: str, until_ns: int, data: bytes) -> list[Entry]:
+        """Take a piece of a host's history; return what is in order by now. Raises WireError if it is no history."""
+        unpacker, entries = self._unpackers[host], self._entries[host]
+        try:
+            unpacker.feed(data)
+            entries.extend(unpacker)
+        except (ValueError, msgpack.UnpackException) as error:
+            raise WireError(f"not a piece of history: {error}") from error
+        self._until_ns[host] = max(until_ns, self._until_ns[host])
+        return self._release(min(self._until_ns.values()))
+
+    def finish(self) -> list[Entry]:
+        """Return what is left."""
+        return self._release(1 << 62)
+
+    def _release(self, before_ns: int) -> list[Entry]:
+        self.now_ns = before_ns
+        ready = [self._ready(entries, before_ns) for entries in self._entries.values()]
+        return list(merge(*ready, key=_time_and_actor))
+
+    def _ready(self, entries: deque[Entry], before_ns: int) -> Iterable[Entry]:
+        ready = []
+        while entries and entries[0][0] < before_ns:
+            ready.append(entries.popleft())
+        return ready
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry to the history, with its message as observers know it."""
+        time_ns, actor, kind, fields = entry
+        if kind == "message" and (wanted := self._types.get(fields[3][0])) is not None:
+            fields = (*fields[:3], msgspec.convert(fields[3], wanted))
+        self._history.add(time_ns, actor, kind, fields)
+
+
+def _time_and_actor(entry: Entry) -> tuple[int, str]:
+    return entry[0], entry[1]

@@ -1,0 +1,222 @@
+"""What one host does in a run: it builds the whole network, runs its share of it, and tells the conductor."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+import trio
+
+from emulator import ActorCrashError, Network, Outcome, Share, Snapshot
+from emulator.wire.frames import (
+    Abort,
+    Beat,
+    Failed,
+    Finish,
+    Halt,
+    Halted,
+    Job,
+    Progress,
+    Put,
+    Quiet,
+    Rate,
+    Records,
+    Settle,
+    Summary,
+    View,
+)
+from emulator.wire.framing import Frame, WireError
+from emulator.wire.host import HostShare
+from emulator.wire.noises import noise_data
+from emulator.wire.peer import Peer
+
+from ..build import World
+from ..faults import inject_options
+from ..run import prepare_text
+from ..spec import RunSpec
+
+_EVERY_S: Final = 0.25  # wall time between two looks at the wall clock
+
+
+class RunAbortedError(Exception):
+    """The run was given up, for a reason that concerns more than this host."""
+
+
+def build_world(spec: RunSpec, share: Share) -> World:
+    """Return the world of a run, of which a share runs here. Raises InputError."""
+    _, _, world = prepare_text(spec.label, spec.text, spec.settings, seed=spec.seed, rate=spec.rate, share=share)
+    inject_options(world.network, spec.faults)
+    return world
+
+
+class HostRun:
+    """One host's part of one run, from the job to the summary."""
+
+    def __init__(self, me: str, job: Job) -> None:
+        self.me = me
+        self.spec = msgspec.msgpack.decode(job.spec, type=RunSpec)
+        self._limit_s = job.limit_s
+        homes = {actor: host for host, actors in job.actors.items() for actor in actors}
+        self.share = HostShare(me, homes)
+        self._wave = 0
+        self._conductor: Peer
+        self._peers: dict[str, Peer] = {}
+        self.world = build_world(self.spec, self.share)
+
+    @property
+    def network(self) -> Network:
+        """Return the network."""
+        return self.world.network
+
+    def run(self, conductor: Peer, peers: Mapping[str, Peer]) -> None:
+        """Run to the end. The streams are open, and everybody else is ready."""
+        self._conductor, self._peers = conductor, dict(peers)
+        self.share.join(self.network, peers, self)
+        self.network.history.stream(self._records)
+        cpu_s = time.process_time()
+        with self._ticking():
+            try:
+                outcome = self.network.run(for_ns=self.spec.for_ns)
+            except ActorCrashError as error:
+                if __import__("os").environ.get("DBG"): __import__("traceback").print_exception(error.__cause__)
+                conductor.send(Failed("crash", f"{error}: {error.__cause__!r}"))
+            except RunAbortedError as error:
+                conductor.send(Failed("aborted", str(error)))
+            else:
+                self._finish(outcome, time.process_time() - cpu_s)
+
+    # -- what the conductor says -----------------------------------------------------------------------------------
+
+    async def talk(self, nursery: trio.Nursery) -> None:
+        """Talk to the conductor as long as the run goes on."""
+        nursery.start_soon(self._read)
+        nursery.start_soon(self._write)
+
+    async def _read(self) -> None:
+        try:
+            await self._conductor.read(self._take)
+            reason = "the conductor has closed the connection"
+        except (WireError, trio.BrokenResourceError) as error:
+            reason = f"the connection to the conductor broke: {error}"
+        self.network.stop(RunAbortedError(reason))
+
+    async def _write(self) -> None:
+        try:
+            await self._conductor.write()
+        except trio.BrokenResourceError:
+            self.network.stop(RunAbortedError("the connection to the conductor broke"))
+
+    def _take(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            match frame:
+                case Finish():
+                    self.share.finish()
+                case Settle():
+                    self._wave = frame.wave
+                    if self.share.is_settling:
+                        self.quiet(*self.share.counts)
+                case Abort():
+                    self.network.stop(RunAbortedError(frame.reason))
+                case Halt():
+                    self._halt()
+                case Put():
+                    self._put(frame)
+                case Rate():
+                    self.network.timeline.rate = frame.rate
+                case Beat():
+                    pass
+                case _:
+                    raise WireError(f"the conductor says {type(frame).__name__}, which is not for now")
+        self._conductor.flush()
+
+    def _halt(self) -> None:
+        self.network.timeline.pause()
+        self._conductor.send(Halted(max(self.network.timeline.now_ns, self.share.told_ns)))
+
+    def _put(self, frame: Put) -> None:
+        if frame.kind:
+            self.network.inputs.schedule(frame.time_ns, frame.kind, *msgspec.msgpack.decode(frame.fields))
+        self.network.timeline.resume()
+
+    # -- what the conductor is told --------------------------------------------------------------------------------
+
+    def quiet(self, sent: int, received: int) -> None:
+        """Say that nothing goes on here after the end of the span."""
+        self._conductor.send(Quiet(sent, received, self._wave))
+        self._conductor.flush()
+
+    def lost(self, host: str, reason: str) -> None:
+        """Say that another host cannot be reached any more."""
+        self.network.stop(RunAbortedError(f"{self.me} lost {host}: {reason}"))
+
+    def _records(self, data: bytes) -> None:
+        self._conductor.send(Records(self.network.timeline.now_ns, data))
+
+    def witness(self, actor: str, truth: Snapshot) -> None:
+        """Say what is true of a pair that an actor is about to record."""
+        memories = [(noise_data(noise), begun_ns, touched_ns) for noise, begun_ns, touched_ns in truth.memories]
+        self._conductor.send(View(actor, (list(truth.r), truth.bells, memories, list(truth.dephased))))
+
+    @contextmanager
+    def _ticking(self) -> Iterator[None]:
+        """Have the wall clock looked at now and then, whatever emulated time does."""
+        over = threading.Event()
+
+        def tick() -> None:
+            while not over.wait(_EVERY_S):
+                if (token := self.network.token) is not None:
+                    try:
+                        token.run_sync_soon(self._look, idempotent=True)
+                    except trio.RunFinishedError:
+                        return
+
+        thread = threading.Thread(target=tick, name="wall clock", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _look(self) -> None:
+        network = self.network
+        network.history.flush()
+        now_ns = network.timeline.now_ns
+        self._conductor.send(Records(now_ns, b""))
+        awaited = self.share.awaited
+        self._conductor.send(Progress(now_ns, network.timeline.lag.percentile(99), awaited))
+        self._conductor.flush()
+        for name, peer in self._peers.items():
+            peer.send(Beat())
+            peer.flush()
+            if peer.idle_s > self._limit_s:
+                network.stop(RunAbortedError(f"{self.me} has heard nothing of {name} for {self._limit_s:g} s"))
+
+    def _finish(self, outcome: Outcome, cpu_s: float) -> None:
+        network = self.network
+        network.history.close()
+        lag = network.timeline.lag
+        figures = {
+            "emulated_ns": outcome.emulated_ns,
+            "interrupted": outcome.interrupted,
+            "leaks": outcome.leaks,
+            "events": network.timeline.events - network.ticks,
+            "lag": {"counts": lag.counts, "max_ns": lag.max_ns},
+            "faults": [[i.fired, i.begun_ns, i.ended_ns] for i in network.faults.injections],
+            "cpu_s": cpu_s,
+            "work": self.share.figures(),
+        }
+        self._conductor.send(Summary(msgspec.msgpack.encode(figures)))
+
+
+def plan_digest(network: Network) -> str:
+    """Return what must be the same on all hosts of a run: who there is, and how far from each other."""
+    ways = [
+        (name, sink, channel.latency_ns) for name in network.names for sink, channel in network.cell(name).channels.items()
+    ]
+    return hashlib.sha256(msgspec.msgpack.encode(sorted(ways))).hexdigest()

@@ -18,6 +18,7 @@ import trio
 from msgspec import Meta
 
 from emulator.time.errors import raise_sole_error
+
 from .framing import Codec, Frame, WireError, one_line
 
 # What all frames mean. It changes whenever a host of before would misunderstand one of after.

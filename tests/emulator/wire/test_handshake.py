@@ -162,6 +162,7 @@ async def test_what_a_peer_calls_itself_is_shown_in_one_printable_line() -> None
 async def test_a_peer_that_says_nothing_is_waited_for_as_long_as_the_caller_likes(
     autojump_clock: MockClock,
 ) -> None:
+    assert autojump_clock.rate == 0  # time passes only while all wait
     left, _right = memory_stream_pair()
     with pytest.raises(trio.TooSlowError), trio.fail_after(10):
         await greet(left, ALICE, expected_name=None)

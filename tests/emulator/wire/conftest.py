@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from emulator.wire.certificates import create
 
@@ -27,3 +28,7 @@ def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other")
     create(folder, NAMES)
     return folder
+
+
+# `pytest tests/emulator/wire/test_fuzzing.py --hypothesis-profile=fuzz`: as many inputs for each test as issue 5 wants.
+settings.register_profile("fuzz", max_examples=100_000, deadline=None, derandomize=False, print_blob=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -41,6 +41,11 @@ class Issued:
     key: Path
     until: datetime
     new: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        files = {"certificate": str(self.certificate), "key": str(self.key)}
+        return {"name": self.name, **files, "until": self.until.isoformat(), "new": self.new}
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def _found(folder: Path, name: str, now: datetime) -> Issued | None:
         return None
     for path in (certificate, key):
         if not path.exists():
-            raise CredentialsError(f"{path} is missing, its counterpart is there: renew {name}, or put it back")
+            raise CredentialsError(f"{path} is missing, its counterpart is there: put it back, or renew {name}")
     until = _read_certificate(certificate).not_valid_after_utc
     if until <= now:
         raise CredentialsError(f"{certificate} expired on {until:%Y-%m-%d}: renew {name}")

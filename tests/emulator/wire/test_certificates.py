@@ -139,7 +139,7 @@ def test_a_span_that_is_none_is_refused(tmp_path: Path, days: int) -> None:
     [
         ("authority.key", "where the authority's key is kept"),
         ("authority.crt", "its key is there"),
-        ("alice.key", r"alice\.key is missing, its counterpart is there: renew alice"),
+        ("alice.key", r"alice\.key is missing, its counterpart is there: put it back, or renew alice"),
         ("alice.crt", r"alice\.crt is missing"),
     ],
 )

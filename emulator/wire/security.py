@@ -5,6 +5,7 @@ Who a host is, is the one name in its certificate. No other authority is trusted
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from pathlib import Path
 from typing import Any, Final
@@ -87,6 +88,17 @@ async def secure(
         await _tell_reason(secured, stream)
         raise WireError(_reason(error.__cause__ or error, peer)) from error
     return secured
+
+
+def check_plain(stream: trio.SocketStream) -> None:
+    """Raise WireError unless both ends of a connection that is to go without TLS are on this machine's loopback."""
+    try:
+        ends = (stream.socket.getsockname(), stream.socket.getpeername())
+    except OSError as error:
+        raise WireError("the connection broke") from error
+    for address, *_ in ends:
+        if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+            raise WireError(f"without TLS there are connections on the loopback only, not with {address}")
 
 
 def peer_name(stream: trio.SSLStream[trio.abc.Stream]) -> str:

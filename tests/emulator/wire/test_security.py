@@ -13,7 +13,7 @@ import trio
 
 from emulator.wire.credentials import CredentialsError
 from emulator.wire.framing import WireError
-from emulator.wire.security import client_context, peer_name, secure, server_context
+from emulator.wire.security import check_plain, client_context, peer_name, secure, server_context
 
 Secured = trio.SSLStream[trio.abc.Stream]
 
@@ -156,6 +156,19 @@ async def test_a_peer_that_speaks_no_tls_is_refused(deployment: Path) -> None:
     assert await refused_by_server(deployment, speak) == "the other side does not speak TLS"
     assert await refused_by_server(deployment, leave) == "the other side ended the connection in the handshake of TLS"
     assert "no TLS with the other side" in await refused_by_server(deployment, plain)
+
+
+async def test_plain_connections_are_of_the_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, server = await connect()
+    async with client, server:
+        check_plain(client)
+        check_plain(server)
+        monkeypatch.setattr(type(server.socket), "getpeername", lambda _: ("192.0.2.7", 9))
+        with pytest.raises(WireError, match=r"on the loopback only, not with 192\.0\.2\.7"):
+            check_plain(server)
+    monkeypatch.undo()
+    with pytest.raises(WireError, match="the connection broke"):
+        check_plain(server)
 
 
 async def test_who_calls_must_say_whom(deployment: Path) -> None:

@@ -138,18 +138,20 @@ def _reason(error: BaseException, peer: str | None) -> str:
         if code in _UNKNOWN_ISSUERS:
             return f"the certificate of {who} is of another authority"
         return f"the certificate of {who} is not good: {one_line(error.verify_message)}"
+    reason = str(getattr(error, "reason", None))
     known = {
         "PEER_DID_NOT_RETURN_A_CERTIFICATE": f"{who} has no certificate",
-        "TLSV13_ALERT_CERTIFICATE_REQUIRED": f"{who} wants a certificate",
-        "SSLV3_ALERT_CERTIFICATE_EXPIRED": f"{who} says that this host's certificate has expired",
-        "TLSV1_ALERT_UNKNOWN_CA": f"{who} says that this host's certificate is of another authority",
-        "SSLV3_ALERT_BAD_CERTIFICATE": f"{who} says that this host's certificate is not good",
+        "ALERT_CERTIFICATE_REQUIRED": f"{who} wants a certificate",
+        "ALERT_CERTIFICATE_EXPIRED": f"{who} says that this host's certificate has expired",
+        "ALERT_UNKNOWN_CA": f"{who} says that this host's certificate is of another authority",
+        "ALERT_BAD_CERTIFICATE": f"{who} says that this host's certificate is not good",
         "WRONG_VERSION_NUMBER": f"{who} does not speak TLS",
         "UNSUPPORTED_PROTOCOL": f"{who} does not speak TLS 1.3",
         "UNEXPECTED_EOF_WHILE_READING": f"{who} ended the connection in the handshake of TLS",
     }
-    reason = getattr(error, "reason", None)
-    return known.get(str(reason), f"no TLS with {who}: {_words(error)}")
+    # Before ALERT_, versions of OpenSSL have this or that version of TLS.
+    said = next((text for ending, text in known.items() if reason.endswith(ending)), None)
+    return said or f"no TLS with {who}: {_words(error)}"
 
 
 def _words(error: BaseException) -> str:

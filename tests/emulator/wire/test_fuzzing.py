@@ -10,6 +10,8 @@ values of all types that MessagePack has, and mixtures of all that, cut at rando
 
 from __future__ import annotations
 
+import gc
+import random
 import struct
 import tracemalloc
 from collections.abc import Iterator
@@ -181,6 +183,40 @@ def test_a_decoder_s_memory_is_bounded_whatever_comes_in(data: bytes, repeat: in
         tracemalloc.stop()
     # The unpacker's buffer and ours are of a few frames; objects of small frames have some ten times their bytes.
     assert peak < 16 * LIMIT_BYTES + 16 * len(data) + 8192
+
+
+def broken(rng: random.Random) -> bytes:
+    """Return some bytes that are almost always no frames, at a hundredth of what a strategy costs."""
+    data = bytearray(CODEC.encode(Word(1 << 60, "alice", bytes(40), (0.5, 1.0)), Batch([(1, "a", None)], {"q": 3}, 9)))
+    match rng.randrange(4):
+        case 0:
+            return rng.randbytes(rng.randrange(200))
+        case 1:
+            return rng.choice(HEADERS) * rng.randrange(1, 1500)
+        case _:
+            for _ in range(rng.randrange(4)):
+                start = rng.randrange(len(data))
+                data[start : start + rng.randrange(4)] = rng.randbytes(rng.randrange(4))
+            return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_thousands_of_broken_connections_leave_no_memory_behind(seed: int) -> None:
+    rng = random.Random(seed)
+
+    def connections(count: int) -> int:
+        return sum(decoded(broken(rng), rng.choices(range(4000), k=2))[1] for _ in range(count))
+
+    connections(500)
+    tracemalloc.start()
+    try:
+        failed = connections(2000)
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert failed > 1000
+    assert left < 100_000, f"seed {seed}"  # fifty bytes of each would be too much
 
 
 class Scripted(trio.abc.Stream):

@@ -512,6 +512,50 @@ def _chaos_lines(result: campaign.Result, files: list[tuple[str, str]]) -> Itera
 
 
 @app.command
+def certs(
+    folder: str,
+    name: tuple[str, ...],
+    /,
+    *,
+    days: int = 365,
+    renew: Annotated[bool, Parameter(name="--renew", negative="")] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Make the certificates by which the hosts of a deployment know each other, from an authority of its own.
+
+    Parameters
+    ----------
+    folder
+        Where they are, and the authority's; it is made if it is not there.
+    name
+        One or more names of hosts, as in the deployment, or the conductor's. What they have already is kept.
+    days
+        How long new ones are good.
+    renew
+        Make those of the hosts named anew; the authority stays.
+    json_
+        Print the result as JSON.
+    """
+    from emulator.wire.credentials import CredentialsError  # noqa: PLC0415  (keeps --help fast)
+
+    try:
+        from emulator.wire import certificates  # noqa: PLC0415
+    except ImportError as error:
+        _fail([f"qie certs needs the package {error.name}: install quantum-internet-emulator[hosts]"], 2)
+    try:
+        issued = certificates.create(Path(folder), name, days=days, renew=renew)
+    except CredentialsError as error:
+        _fail([str(error)], 2)
+    if json_:
+        print(json.dumps({"folder": folder, "hosts": [entry.as_json() for entry in issued]}, indent=2))
+        return 0
+    for entry in issued:
+        what = "made" if entry.new else "kept"
+        print(f"{entry.name}: {what}, good until {entry.until:%Y-%m-%d}: {entry.certificate}, {entry.key}")
+    return 0
+
+
+@app.command
 def bench(
     name: str, *, json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None
 ) -> int:

@@ -118,7 +118,7 @@ class Decoder:
         except msgpack.FormatError as error:
             raise self._break("not a frame: no MessagePack") from error
         except (msgspec.MsgspecError, msgpack.UnpackException, ValueError, RecursionError) as error:
-            raise self._break(f"not a frame: {_one_line(str(error))}") from error
+            raise self._break(f"not a frame: {one_line(str(error))}") from error
         return frames
 
     def _take(self, data: bytes | bytearray) -> list[Frame]:
@@ -155,5 +155,7 @@ def _too_long(limit: int) -> str:
     return f"not a frame: more than {limit} bytes"
 
 
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))[:200]
+def one_line(text: str, *, length_max: int = 200) -> str:
+    """Return a text of the peer as it can be shown: one line of printable characters, of limited length."""
+    shown = "".join(c if c.isprintable() else "?" for c in " ".join(text[:length_max].split()))
+    return shown if len(text) <= length_max else f"{shown}..."

@@ -66,7 +66,7 @@ class Network:
         self.inputs.register("crash", self.crash, check=self._known)
         self.inputs.register("interrupt", self._interrupt)
         self.token: trio.lowlevel.TrioToken | None = None  # of the run, for threads that want something of it
-        self.ticks = 0  # calls of watchers: they are events of the timeline, but not of the world
+        self.ticks = 0  # events of the timeline that are none of the world: watchers, begins and ends of faults
         self._cells: dict[str, Cell] = {}
         self._restart_ns: dict[str, int] = {}
         self._failure: Exception | None = None
@@ -212,6 +212,10 @@ class Network:
     def names(self) -> list[str]:
         """Return the names of all actors, sorted."""
         return sorted(self._cells)
+
+    def is_here(self, name: str) -> bool:
+        """Return whether an actor runs here: on other hosts, if it does not."""
+        return self.share.is_here(name)
 
     @property
     def names_here(self) -> list[str]:

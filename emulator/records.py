@@ -129,6 +129,10 @@ class History:
             for sink in self._sinks:
                 sink(data)
 
+    def handed_on_before(self, now_ns: int) -> int:
+        """Return before which instant all has been handed on, right after a `flush` at `now_ns`."""
+        return self._time_ns if self._instant else now_ns
+
     def close(self) -> None:
         """Hand on everything: nothing more is to come."""
         self._close_instant()

@@ -32,6 +32,10 @@ app = App(
 )
 
 
+_PROCESSES_MAX = 64
+_PORTS = 1 << 16
+
+
 def _fail(lines: list[str], code: int) -> NoReturn:
     for line in lines:
         print(f"qie: {line}", file=sys.stderr)
@@ -106,7 +110,6 @@ def run(
     speed, span_s = _rate(rate), _positive("--for", for_)
     from emulator import ActorCrashError  # noqa: PLC0415  (keeps --help fast)
 
-    from .report import as_json, summary  # noqa: PLC0415
     from .run import run_scenario  # noqa: PLC0415
 
     try:
@@ -116,6 +119,13 @@ def run(
     except ActorCrashError as error:
         cause = error.__cause__
         _fail([f"{error}: {type(cause).__name__}: {cause}"], 1)
+    return _finished(done, json_)
+
+
+def _finished(done: Run, json_: str | None) -> int:
+    """Say how a run was; return the exit code."""
+    from .report import as_json, summary  # noqa: PLC0415
+
     if json_ is not None:
         _write_json(json_, as_json(done))
     if json_ != "-":
@@ -509,6 +519,127 @@ def _chaos_lines(result: campaign.Result, files: list[tuple[str, str]]) -> Itera
         for violation in failure.violations[:5]:
             yield f"VIOLATION: {violation}"
         yield f"  {len(failure.trial.faults)} faults, {len(failure.trial.routes)} demands; to run it again: {command}"
+
+
+@app.command
+def deploy(
+    scenario: str,
+    *,
+    hosts: str | None = None,
+    local: int | None = None,
+    rate: str = "1",
+    for_: Annotated[float, Parameter(name="--for")] = 20.0,
+    seed: int = 0,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    fault: Annotated[tuple[str, ...], Parameter(name="--fault", negative="")] = (),
+    record: str | None = None,
+    json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
+) -> int:
+    """Run a scenario on several hosts, as if it were one process: the same history, bit by bit.
+
+    Parameters
+    ----------
+    scenario
+        Name or file.
+    hosts
+        A file that says which hosts there are and who runs on them; each of them runs `qie host`.
+    local
+        So many processes of this machine instead, without any configuration.
+    rate
+        Emulated seconds per wall second: 1 is real time, 0.1 ten times slower, max as fast as possible.
+    for_
+        Seconds of emulated time.
+    seed
+        Of all random numbers: the same seed gives the same history.
+    set_
+        KEY=VALUE: a parameter of the scenario (links=8), or a key by its path (override.t2_s=0.1). Can be repeated.
+    fault
+        KIND:TARGET@START..END,ATTRIBUTE=VALUE,...: break something, see `qie faults`. Can be repeated.
+    record
+        Record the run to this new file, for `qie replay FILE` and `qie records FILE`.
+    json_
+        Write the result as JSON to this file (- for standard output).
+    """
+    speed, span_s = _rate(rate), _positive("--for", for_)
+    if (hosts is None) == (local is None):
+        _fail(["expected either --hosts FILE, or --local N for N processes on this machine"], 2)
+    if local is not None and not 1 <= local <= _PROCESSES_MAX:
+        _fail([f"--local {local}: expected a number of processes from 1 to {_PROCESSES_MAX}"], 2)
+    _needs_hosts("qie deploy")
+    from .hosts import deploy as deploying  # noqa: PLC0415  (keeps --help fast)
+    from .hosts.hosts_file import read_hosts  # noqa: PLC0415
+    from .load import read  # noqa: PLC0415
+    from .spec import RunSpec  # noqa: PLC0415
+
+    label, text = read(scenario)
+    spec = RunSpec(
+        label=label, text=text, settings=set_, seed=seed, for_ns=round(span_s * 1e9), rate=speed, faults=fault
+    )
+    where = read_hosts(hosts) if hosts is not None else local or 1
+    done = deploying.deploy(spec, where, file=hosts or "", show="auto", record=record, tell=_say)
+    return _finished(done, json_)
+
+
+@app.command
+def host(
+    name: str,
+    *,
+    certificates: str | None = None,
+    plain: Annotated[bool, Parameter(name="--plain", negative="")] = False,
+    address: str = "127.0.0.1",
+    port: int = 7411,
+    runs: int | None = None,
+) -> int:
+    """Be a host that waits for work from `qie deploy`, until Ctrl-C.
+
+    Parameters
+    ----------
+    name
+        Of this host, as in the hosts file and in its certificate.
+    certificates
+        The folder with this host's certificate and key, and the authority's certificate, see `qie certs`.
+    plain
+        Do without certificates; then only this machine's loopback is let in.
+    address
+        Where to listen: the loopback unless told otherwise.
+    port
+        At which port; 0 is any that is free.
+    runs
+        End after so many runs.
+    """
+    if (certificates is None) == (not plain):
+        _fail(["expected either --certificates FOLDER, or --plain for connections on the loopback only"], 2)
+    if not 0 <= port < _PORTS:
+        _fail([f"--port {port}: expected a number from 0 to {_PORTS - 1}"], 2)
+    _needs_hosts("qie host")
+    from emulator.wire.credentials import CredentialsError  # noqa: PLC0415  (keeps --help fast)
+    from emulator.wire.security import server_context  # noqa: PLC0415
+
+    from .hosts.daemon import Daemon  # noqa: PLC0415
+
+    folder = None if certificates is None else Path(certificates)
+    try:
+        if folder is not None:
+            server_context(folder, name)
+        Daemon(name, address, port, folder, _say).serve(runs=runs)
+    except CredentialsError as error:
+        _fail([str(error)], 2)
+    except OSError as error:
+        _fail([f"cannot listen at {address}:{port}: {error.strerror or error}"], 2)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _needs_hosts(command: str) -> None:
+    try:
+        import greenback  # noqa: F401, PLC0415
+    except ImportError as error:
+        _fail([f"{command} needs the package {error.name}: install quantum-internet-emulator[hosts]"], 2)
+
+
+def _say(line: str) -> None:
+    print(f"qie: {line}", file=sys.stderr, flush=True)
 
 
 @app.command

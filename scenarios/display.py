@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol
 
 import msgpack
@@ -90,30 +90,41 @@ def attach(display: Display, world: World, *, for_ns: int, rate: float, every_s:
     """Show a world's progress while it runs, about every `every_s` of wall time."""
     network = world.network
     period_ns = max(1, int(min(for_ns / 100, every_s * rate * 1e9)))
-    start = last = 0.0
-    start_s = 0.0
+    show = Progress(display, world, for_ns=for_ns, paced=math.isfinite(rate), every_s=every_s)
+    network.watch(period_ns, lambda: show.look(network.timeline.now_ns, network.timeline.lag.percentile))
 
-    def look() -> None:
-        nonlocal start, last, start_s
-        now, emulated_s = time.monotonic(), network.timeline.now_ns / 1e9
-        if not start:
-            start, start_s = now, emulated_s
-        if now - last < every_s * 0.9 or now == start:
+
+class Progress:
+    """Shows how far a world has come, at most about every `every_s` of wall time."""
+
+    def __init__(self, display: Display, world: World, *, for_ns: int, paced: bool, every_s: float) -> None:
+        self._display = display
+        self._world = world
+        self._for_ns = for_ns
+        self._paced = paced
+        self._every_s = every_s
+        self._start = self._last = 0.0
+        self._start_s = 0.0
+
+    def look(self, now_ns: int, lag_percentile_ns: Callable[[float], int]) -> None:
+        """Show it, unless that was done a moment ago."""
+        now, emulated_s, display, world = time.monotonic(), now_ns / 1e9, self._display, self._world
+        if not self._start:
+            self._start, self._start_s = now, emulated_s
+        if now - self._last < self._every_s * 0.9 or now == self._start:
             return
-        last = now
+        self._last = now
         display.show(
             {
                 "emulated_s": emulated_s,
-                "for_s": for_ns / 1e9,
-                "factor": (emulated_s - start_s) / (now - start),
-                "lag_ms_p99": network.timeline.lag.percentile(99) / 1e6 if math.isfinite(rate) else None,
+                "for_s": self._for_ns / 1e9,
+                "factor": (emulated_s - self._start_s) / (now - self._start),
+                "lag_ms_p99": lag_percentile_ns(99) / 1e6 if self._paced else None,
                 "delivered": sum(s.delivered for s in world.monitor.routes.values()),
                 "routes": len(world.monitor.routes),
                 "pairs": [route_json(world, a, b, emulated_s) for a, b in busiest(world, display.rows)],
             }
         )
-
-    network.watch(period_ns, look)
 
 
 def _state(snapshot: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator import Outcome
+from emulator.time import LagHistogram
 
 from . import faults, stalls
 from .build import World
@@ -16,6 +17,21 @@ from .invariants import Violation
 
 _MS = 1e6
 _FEWEST = 5  # with fewer samples a mean fidelity says too little to be shown
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run was to whoever ran it: events, lags, and, of each host, what `qie deploy` shows of it."""
+
+    events: int
+    lag: LagHistogram
+    hosts: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, world: World) -> Work:
+        """Return the work of a run in this process."""
+        timeline = world.network.timeline
+        return cls(timeline.events - world.network.ticks, timeline.lag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +45,16 @@ class Run:
     outcome: Outcome
     wall_s: float
     record_error: OSError | None = None  # why the record of the run ends before the run
+    work: Work | None = None  # of other hosts; None: all was done here
+    trouble: tuple[Violation, ...] = ()  # what else went wrong
 
     @property
     def broken(self) -> list[Violation]:
         """Return which invariants broke."""
         now_ns = self.outcome.emulated_ns
-        found = list(self.world.invariants.violations)
+        found = [*self.trouble, *self.world.invariants.violations]
         unmatched = self.world.monitor.unmatched
-        if unmatched and not self.outcome.interrupted:
+        if unmatched and not (self.outcome.interrupted or self.trouble):
             found.append(Violation("both ends", now_ns, (), f"{unmatched} pairs were delivered at one end only"))
         if self.record_error is not None:
             text = f"the record of this run is not whole: {self.record_error.strerror}"
@@ -61,7 +79,8 @@ def as_json(run: Run) -> dict[str, Any]:
     """Return the object of `--json`; keys are only added, never renamed."""
     network = run.world.network
     emulated_s = run.outcome.emulated_ns / 1e9
-    lag = network.timeline.lag
+    work = run.work or Work.of(run.world)
+    lag = work.lag
     return {
         "scenario": run.scenario,
         "seed": run.seed,
@@ -69,7 +88,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "emulated_s": emulated_s,
         "wall_s": round(run.wall_s, 6),
         "history_sha256": network.history.sha256(),
-        "events": network.timeline.events - network.ticks,
+        "events": work.events,
         "messages": network.history.counts.get("message", 0),
         "pairs": [route_json(run.world, a, b, emulated_s) for a, b in run.world.monitor.routes],
         "lag_ms": {
@@ -86,6 +105,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "interrupted": run.outcome.interrupted,
         "crashes": network.history.counts.get("crashes", 0),
         "refusals": network.history.counts.get("refused", 0),
+        "hosts": list(work.hosts),
         "lost_messages": sum(network.history.counts.get(kind, 0) for kind in ("queue full", "mailbox full")),
     }
 
@@ -140,6 +160,7 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         lag = data["lag_ms"]
         yield f"lag behind the wall clock: p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms"
     yield f"{data['events']} events, {data['messages']} messages, history {data['history_sha256'][:16]}"
+    yield from _host_lines(data["hosts"])
     yield from faults.summary(data["faults"])
     yield from stalls.summary(data["stalls"])
     if data["crashes"]:
@@ -150,6 +171,14 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         yield f"LEAK: {count} {what}"
     for violation in data["violation_details"]:
         yield from _violation_lines(violation)
+
+
+def _host_lines(hosts: list[dict[str, Any]]) -> Iterator[str]:
+    for host in hosts:
+        yield (
+            f"  {host['name']}: {host['actors']} actors, {host['events']} events, {host['cpu_s']:.2f} s of CPU, "
+            f"{host['promises']} promises, {host['waits']} waits for states"
+        )
 
 
 def _violation_lines(violation: dict[str, Any]) -> Iterator[str]:

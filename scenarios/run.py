@@ -125,7 +125,7 @@ def run_scenario(
     inject_options(world.network, spec.faults)
     if record is None:
         return execute(scenario.name, spec, world, rate=rate, show=show)
-    with _recorder(record, spec, world) as recorder:
+    with open_recorder(record, spec, world) as recorder:
         try:
             done = execute(scenario.name, spec, world, rate=rate, show=show)
         except ActorCrashError as error:
@@ -152,7 +152,8 @@ def execute(name: str, spec: RunSpec, world: World, *, rate: float, show: Show) 
     return Run(name, spec.seed, rate, world, outcome, wall_s)
 
 
-def _recorder(path: str | Path, spec: RunSpec, world: World) -> Recorder:
+def open_recorder(path: str | Path, spec: RunSpec, world: World) -> Recorder:
+    """Return what records a world to a new file. Raises InputError."""
     try:
         return Recorder(path, header(spec), world.network)
     except FileExistsError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,11 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     for_ns: int
     rate: float
     faults: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of all of it but the rate and the label."""
+        return hashlib.sha256(msgspec.msgpack.encode(msgspec.structs.replace(self, rate=1.0, label=""))).hexdigest()
 
 
 class Header(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from msgspec import Meta
@@ -30,9 +31,13 @@ class Cut(OnFibre, frozen=True, tag="cut"):
         """Let no light through."""
         return _DARK
 
+    def share(self, sites: tuple[Site, ...], is_here: Callable[[str], bool]) -> tuple[Site, ...]:
+        """Return all: who is at either end of what runs in the cable may be anywhere."""
+        return sites
+
     def begin(self, active: Active, sites: tuple[Site, ...]) -> Undo:
         """Cut the fibre."""
-        splice = super().begin(active, sites)
+        splice = super().begin(active, super().share(sites, active.scene.is_here))
         spots = [_silence(active, *pair) for pair in _cable(active.scene, sites)] if self.classical else []
 
         def undo() -> None:

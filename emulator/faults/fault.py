@@ -47,6 +47,7 @@ class Scene(Protocol):
     seed: int
     timeline: Timeline
     history: History
+    ticks: int  # events that are none of the world
 
     @property
     def names(self) -> list[str]:
@@ -63,6 +64,9 @@ class Scene(Protocol):
 
     def revive(self, name: str) -> None:
         """Let an actor begin a new life that was taken down."""
+
+    def is_here(self, name: str) -> bool:
+        """Return whether an actor runs on this host."""
 
 
 class Active:
@@ -120,6 +124,10 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, metaclass=K
     @abstractmethod
     def sites(self, scene: Scene, target: str) -> tuple[Site, ...]:
         """Return what a target means; raises FaultError if there is no such target, or it cannot have this fault."""
+
+    def share(self, sites: tuple[Site, ...], is_here: Callable[[str], bool]) -> tuple[Site, ...]:
+        """Return on which of its sites it acts here, if the network runs on several hosts, each of which has it."""
+        return sites if is_here(sites[0]) else ()
 
     @property
     def lasts_ns(self) -> int | None:

@@ -86,6 +86,10 @@ class OnChannels(Fault, frozen=True):
         """Return the channels."""
         return tuple(f"{a}>{b}" for a, b in channels(scene, target))
 
+    def share(self, sites: tuple[Site, ...], is_here: Callable[[str], bool]) -> tuple[Site, ...]:
+        """Return the channels whose senders are here."""
+        return tuple(site for site in sites if is_here(site.partition(">")[0]))
+
     def begin(self, active: Active, sites: tuple[Site, ...]) -> Undo:
         """Put a filter into each channel."""
         spots = []

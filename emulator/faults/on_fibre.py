@@ -49,6 +49,10 @@ class OnFibre(Fault, frozen=True):
         station, arms = fibre(scene, *two_ends(scene, target))
         return tuple(f"{station}<{arm}" for arm in arms)
 
+    def share(self, sites: tuple[Site, ...], is_here: Callable[[str], bool]) -> tuple[Site, ...]:
+        """Return the arms if their station is here."""
+        return tuple(site for site in sites if is_here(site.partition("<")[0]))
+
     def begin(self, active: Active, sites: tuple[Site, ...]) -> Undo:
         """Disturb the attempts over these arms."""
         arms = [tuple(site.split("<")) for site in sites]

@@ -9,6 +9,7 @@ end when the time of the run is over, so that what they left can be cleared up.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -111,15 +112,19 @@ class Schedule:
         self._check_rivals(injection)
         self.injections.append(injection)
         timeline, alarms = self._scene.timeline, injection.alarms
-        alarms.append(timeline.alarm(begins_ns, self._begin, injection, rank=_BEGIN_RANK + order))
+        alarms.append(timeline.alarm(begins_ns, self._event, self._begin, injection, rank=_BEGIN_RANK + order))
         if end_ns is not None:
-            alarms.append(timeline.alarm(end_ns, self._end, injection, rank=_END_RANK + order))
+            alarms.append(timeline.alarm(end_ns, self._event, self._end, injection, rank=_END_RANK + order))
         return injection
 
     def end(self, injection: Injection) -> None:
         """End a fault as soon as possible: within a run that is the next event, at the present instant."""
         self._scene.timeline.at(
-            max(self._scene.timeline.now_ns, 1), self._end, injection, rank=_END_RANK + injection.active.order
+            max(self._scene.timeline.now_ns, 1),
+            self._event,
+            self._end,
+            injection,
+            rank=_END_RANK + injection.active.order,
         )
 
     def heal(self) -> None:
@@ -162,14 +167,19 @@ class Schedule:
 
     # -- events ----------------------------------------------------------------------------------------------------
 
+    def _event(self, fn: Callable[[Injection], None], injection: Injection) -> None:
+        self._scene.ticks += 1
+        fn(injection)
+
     def _begin(self, injection: Injection) -> None:
         if injection.ended_ns is not None:
             return
         injection.begun_ns = self._scene.timeline.now_ns
         attributes = tuple(injection.attributes.items())
         self._record("fault begins", injection.name, injection.kind, injection.target, attributes)
-        if not injection.fault.is_state or injection.active.happens():
-            injection.undo = injection.fault.begin(injection.active, injection.sites)
+        here = injection.fault.share(injection.sites, self._scene.is_here)
+        if here and (not injection.fault.is_state or injection.active.happens()):
+            injection.undo = injection.fault.begin(injection.active, here)
 
     def _end(self, injection: Injection) -> None:
         if injection.ended_ns is not None:
@@ -183,7 +193,7 @@ class Schedule:
         if undo is not None:
             undo()
         if not injection.fault.at_once:
-            self._record("fault ends", injection.name, injection.kind, injection.target, injection.fired)
+            self._record("fault ends", injection.name, injection.kind, injection.target)
 
     def _record(self, kind: str, *fields: Any) -> None:
         self._scene.history.add(self._scene.timeline.now_ns, ACTOR, kind, fields)

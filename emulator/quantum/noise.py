@@ -115,7 +115,7 @@ class LindbladNoise:
     def of_generator(cls, generator: Array) -> Self:
         """Return the model of a generator of Pauli transfer matrices, 4x4, in 1/s, such as another model has."""
         made = cls.__new__(cls)
-        made._take(generator)
+        made._take(generator)  # noqa: SLF001  (its own)
         return made
 
     def _take(self, generator: Array) -> None:

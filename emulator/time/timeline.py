@@ -99,6 +99,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._driver, self._gate = Place(), Place()
         self._horizon_ns = END_NS
         self._milestone: Moment | None = None
+        self._stopped_at = (-1, -1)  # horizon, and what was due beyond it, when the gate opened last
         self._holds = 0
         self._limit_ns = _STOP  # the driver runs nothing later; any change of plan sets it to _STOP: ask the hook again
         self._deadline_ns = NEVER_NS  # trio's first deadline, as of the last rest
@@ -258,11 +259,15 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._milestone = moment
         self._limit_ns = _STOP
 
+    def open_gate(self) -> None:
+        """Let `wait_gate` return at the horizon though nothing is new there: somebody wants to know something."""
+        self._stopped_at = (-1, -1)
+
     async def wait_gate(self) -> Moment:
         """Wait until all is done up to the horizon, or before the milestone; return when something happens next.
 
-        That may be NEVER_NS. Nothing happens before the caller waits again for anything. One task at a time may wait;
-        at the horizon it has to raise that, or it will find itself here at once.
+        That may be NEVER_NS. Nothing happens before the caller waits again for anything. At the horizon that returns
+        once, until the horizon or what comes next is another. One task at a time may wait.
         """
         await self._gate.park()
         return self.next_moment()
@@ -343,7 +348,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         event_ns = self._heap[0][0] if self._heap else NEVER_NS
         due_ns = min(event_ns, deadline_ns)
         if due_ns > self._horizon_ns:
-            return 0.0 if self._gate.wake() else math.inf
+            return self._stop_at_gate(due_ns)
         if self._milestone is not None and self._is_reached(self._milestone, event_ns, deadline_ns):
             self._milestone = None
             if self._gate.wake():
@@ -353,6 +358,14 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         return self._run_event() if event_ns <= deadline_ns else self._expire(deadline)
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _stop_at_gate(self, due_ns: int) -> float:
+        """Open the gate once for each horizon and what is due beyond it."""
+        stop = self._horizon_ns, due_ns
+        if stop != self._stopped_at and self._gate.wake():
+            self._stopped_at = stop
+            return 0.0
+        return math.inf
 
     def _is_reached(self, milestone: Moment, event_ns: int, deadline_ns: int) -> bool:
         if event_ns <= deadline_ns:

@@ -83,7 +83,7 @@ class MovedSeen(Frame, frozen=True, tag="x"):
 
 
 class Slot(Frame, frozen=True, tag="p"):
-    """A pair is made at a moment, and one half of it for a position of yours: is it open, and what is its noise?"""
+    """A pair is made at a moment, and one half of it for a position of yours: say whether it is open, and its noise."""
 
     qubit: QubitName
     time_ns: int
@@ -114,13 +114,16 @@ class Job(Frame, frozen=True, tag="job"):
     hosts: list[tuple[str, str, int]]
     actors: dict[str, list[str]]
     limit_s: float
-    key: str
 
 
 class Ready(Frame, frozen=True, tag="ready"):
-    """Everything is built, and all other hosts are connected; digest: of the plan, which must be the same everywhere."""
+    """Everything is built, and all other hosts are connected.
+
+    digest: of the plan, which must be the same everywhere; round_trips_s: to other hosts, as far as this one measured.
+    """
 
     digest: str
+    round_trips_s: dict[str, float]
 
 
 class Go(Frame, frozen=True, tag="go"):
@@ -158,7 +161,7 @@ class Quiet(Frame, frozen=True, tag="quiet"):
 
 
 class Settle(Frame, frozen=True, tag="settle"):
-    """Is it still so that nothing goes on with you?"""
+    """Say whether it is still so that nothing goes on with you."""
 
     wave: int
 
@@ -212,5 +215,23 @@ class Abort(Frame, frozen=True, tag="abort"):
 
 PEER_CODEC = Codec((Deliver, Clock, Fetch, State, Moved, MovedSeen, Slot, SlotState, Beat))
 CONDUCTOR_CODEC = Codec(
-    (Job, Ready, Go, Records, View, Progress, Quiet, Settle, Finish, Halt, Halted, Put, Rate, Summary, Failed, Abort, Beat)
+    (
+        Job,
+        Ready,
+        Go,
+        Records,
+        View,
+        Progress,
+        Quiet,
+        Settle,
+        Finish,
+        Halt,
+        Halted,
+        Put,
+        Rate,
+        Summary,
+        Failed,
+        Abort,
+        Beat,
+    )
 )

@@ -26,8 +26,8 @@ from emulator.quantum import Engine, Snapshot
 from emulator.records import History, MessageObserver, Observer
 from emulator.time import Place
 
-from .clocks import START, Clocks, Moment
-from .frames import Clock, Deliver
+from .clocks import START, Clocks
+from .frames import Beat, Clock, Deliver, Moment
 from .framing import Frame, WireError
 from .peer import Peer
 from .states import SharedEngine
@@ -97,7 +97,7 @@ class HostShare:
         self._decode = msgspec.msgpack.Decoder(Union[tuple(message_types().values())]).decode  # noqa: UP007
         self._sent = self._received = 0
         self._blocked: list[Place] = []  # operations that wait for their turn
-        self._news, self._settled = Place(), Place()
+        self._settled = Place()
         self._finished = False
         self.promises = 0  # positions told
         self.waits = 0  # operations that waited for others
@@ -257,7 +257,7 @@ class HostShare:
                 self._arrive(host, frame)
             elif isinstance(frame, Clock):
                 self._hear(host, frame)
-            else:
+            elif not isinstance(frame, Beat):
                 self._engine.take(host, frame)
         if self._blocked:
             self._engine.serve(self._here_and_now)
@@ -266,7 +266,7 @@ class HostShare:
             self._flush()
         else:
             self._set_milestone(START)
-        self._news.wake()
+            self._network.timeline.open_gate()
 
     def _hear(self, host: str, frame: Clock) -> None:
         want = (frame.want_ns, frame.want_rank) if frame.want_ns else None
@@ -318,8 +318,6 @@ class HostShare:
             self._engine.serve(position)
             self._tell(position, self._clocks.needs(due[0]) if stuck else {}, stuck=stuck)
             self._set_milestone(position)
-            if stuck and timeline.horizon_ns == horizon_ns:
-                await self._news.park()
 
     def _set_milestone(self, position: Moment) -> None:
         """Have the gate open at the next moment for which somebody waits."""
@@ -378,4 +376,3 @@ def lookahead_ns(network: Network, homes: Mapping[str, str], me: str) -> dict[st
                 known = least[there]
                 least[there] = channel.least_ns if known is None else min(known, channel.least_ns)
     return least
-

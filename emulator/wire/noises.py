@@ -1,4 +1,4 @@
-"""Models of storage noise as plain numbers, so that a state can go to another host and decohere there to the same bit."""
+"""Models of storage noise as plain numbers: a state can go to another host and decohere there to the same bit."""
 
 from __future__ import annotations
 

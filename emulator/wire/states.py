@@ -76,7 +76,7 @@ class SharedEngine(Engine):
         self._makers = makers
         self._away: dict[QubitId, str] = {}  # where qubits of nodes here are
         self._moves: dict[QubitId, int] = {}  # how often the states of qubits here, or of nodes here, have moved
-        self._passed_on: dict[QubitId, tuple[str, int]] = {}  # where qubits of others have gone from here, and that number
+        self._passed_on: dict[QubitId, tuple[str, int]] = {}  # where qubits of others went from here
         self._made: set[QubitId] = set()  # positions here into which a pair has come
         self._requested: set[QubitId] = set()
         self._slots: dict[QubitId, SlotState] = {}
@@ -204,7 +204,7 @@ class SharedEngine(Engine):
     def _bring(self, *qubits: QubitId) -> None:
         for qubit in qubits:
             if self._is_shared(qubit):
-                self.turn.until(lambda now, wants: all([self._is_ready(q, now, wants) for q in qubits]))
+                self.turn.until(lambda now, wants: self._are_ready(qubits, now, wants))
                 return
 
     def _is_shared(self, qubit: QubitId) -> bool:
@@ -213,10 +213,11 @@ class SharedEngine(Engine):
         if found is None:
             return qubit in self._away or (qubit not in self._made and qubit[0] in self._makers)
         homes, me = self._homes, self._me
-        for partner in found.state.qubits:  # a loop: this is the hot path
-            if homes[partner.id[0]] != me:
-                return True
-        return False
+        return any(homes[partner.id[0]] != me for partner in found.state.qubits)
+
+    def _are_ready(self, qubits: Sequence[QubitId], now: Moment, wants: dict[str, Moment]) -> bool:
+        ready = [self._is_ready(qubit, now, wants) for qubit in qubits]  # all of them, so that all are asked for
+        return all(ready)
 
     def _is_ready(self, qubit: QubitId, now: Moment, wants: dict[str, Moment]) -> bool:
         found = self._qubits.get(qubit)
@@ -248,8 +249,8 @@ class SharedEngine(Engine):
 
     # -- what others ask for -----------------------------------------------------------------------------------------
 
-    def take(self, host: str, frame: Frame) -> bool:
-        """Take a frame about states; return False if it is about something else. Raises WireError."""
+    def take(self, host: str, frame: Frame) -> None:
+        """Take a frame about states. Raises WireError."""
         match frame:
             case State():
                 self._arrive(frame)
@@ -257,28 +258,36 @@ class SharedEngine(Engine):
                 self._check_host(frame.host)
                 self.waiting.append(frame)
             case Slot():
-                if self._homes.get(frame.qubit[0]) != self._me:
-                    raise WireError(f"it asks for a position of {frame.qubit[0]}, who is not here")
-                self._slot_hosts[frame.qubit] = host
-                self.waiting.append(frame)
+                self._asked_for_slot(host, frame)
             case SlotState():
-                if frame.qubit not in self._asked_slots:
-                    raise WireError("it tells of a position that nobody has asked for")
-                self._asked_slots.discard(frame.qubit)
-                self._slots[frame.qubit] = frame
+                self._told_of_slot(frame)
             case Moved():
                 self._check_host(frame.host)
-                if frame.qubit in self._open and frame.moves > self._moves.get(frame.qubit, -1):
-                    self._moves[frame.qubit] = frame.moves
-                    if frame.qubit not in self._qubits:
-                        self._away[frame.qubit] = frame.host
-                self.turn.send(host, MovedSeen(frame.qubit, frame.moves))
+                self._moved(host, frame)
             case MovedSeen():
                 if self._passed_on.get(frame.qubit, ("", -1))[1] == frame.moves:
                     del self._passed_on[frame.qubit]
             case _:
-                return False
-        return True
+                raise WireError(f"it says {type(frame).__name__}, which is not for now")
+
+    def _asked_for_slot(self, host: str, frame: Slot) -> None:
+        if self._homes.get(frame.qubit[0]) != self._me:
+            raise WireError(f"it asks for a position of {frame.qubit[0]}, who is not here")
+        self._slot_hosts[frame.qubit] = host
+        self.waiting.append(frame)
+
+    def _told_of_slot(self, frame: SlotState) -> None:
+        if frame.qubit not in self._asked_slots:
+            raise WireError("it tells of a position that nobody has asked for")
+        self._asked_slots.discard(frame.qubit)
+        self._slots[frame.qubit] = frame
+
+    def _moved(self, host: str, frame: Moved) -> None:
+        if frame.qubit in self._open and frame.moves > self._moves.get(frame.qubit, -1):
+            self._moves[frame.qubit] = frame.moves
+            if frame.qubit not in self._qubits:
+                self._away[frame.qubit] = frame.host
+        self.turn.send(host, MovedSeen(frame.qubit, frame.moves))
 
     def serve(self, position: Moment) -> None:
         """Answer the requests whose turn has come, now that this host has come to a position."""
@@ -324,12 +333,16 @@ class SharedEngine(Engine):
             elif home != to:
                 self._passed_on[each.id] = to, moves
                 self.turn.send(home, Moved(each.id, to, moves))
-            data.append((*each._replace(noise=noise_data(each.noise)), moves))
+            noise = noise_data(each.noise)
+            data.append((each.id, noise, each.begun_ns, each.touched_ns, each.loaded, each.dephased, moves))
         self.turn.send(to, State(data, list(joint.r), joint.bells))
 
     def _arrive(self, frame: State) -> None:
         self.fetched += 1
-        qubits = tuple(StoredQubit(q, noise_of(noise), *rest) for q, noise, *rest, _ in frame.qubits)
+        qubits = tuple(
+            StoredQubit(qubit, noise_of(noise), begun_ns, touched_ns, loaded, dephased)
+            for qubit, noise, begun_ns, touched_ns, loaded, dephased, _ in frame.qubits
+        )
         try:
             self.adopt(JointState(qubits, tuple(frame.r), frame.bells))
         except (UnphysicalStateError, QubitError) as error:

@@ -35,13 +35,16 @@ from emulator.wire.frames import (
 )
 from emulator.wire.framing import Frame, WireError
 from emulator.wire.peer import Peer
+from scenarios.build import World
+from scenarios.report import Work
+from scenarios.spec import RunSpec
 
-from ..build import World
-from ..spec import RunSpec
-from .gather import Elsewhere, Gather, Witness
-from .worker import build_world
+from . import placement
+from .gather import Gather, Witness
+from .worker import plan_digest
 
 _LOOK_S: Final = 0.25
+_LAST_WORDS_S: Final = 1.0
 
 
 class ConductError(Exception):
@@ -53,7 +56,7 @@ class HostState:
     """What a host has told of itself."""
 
     peer: Peer
-    digest: str | None = None
+    ready: Ready | None = None
     now_ns: int = 0
     lag_ns: int = 0
     awaited: list[str] = field(default_factory=list)
@@ -69,6 +72,7 @@ class Conductor:
     def __init__(
         self,
         spec: RunSpec,
+        world: World,
         actors: Mapping[str, list[str]],
         streams: Mapping[str, trio.abc.Stream],
         *,
@@ -76,7 +80,7 @@ class Conductor:
         limit_s: float = 30.0,
     ) -> None:
         self.spec = spec
-        self.world: World = build_world(spec, Elsewhere())
+        self.world = world
         self.hosts = {name: HostState(Peer(name, stream, CONDUCTOR_CODEC)) for name, stream in sorted(streams.items())}
         self._actors = dict(actors)
         self._tell = tell
@@ -87,7 +91,7 @@ class Conductor:
         self._before: list[Quiet] = []
         self._changed = trio.Event()
         self._putting = False
-        self._over = False
+        self._going = self._over = False
         self.interrupted = False
 
     async def run(self, addresses: list[tuple[str, str, int]]) -> Outcome:
@@ -97,11 +101,13 @@ class Conductor:
             for name, host in self.hosts.items():
                 nursery.start_soon(self._read, name, host)
                 nursery.start_soon(self._write, name, host)
-                host.peer.send(Job(spec, addresses, self._actors, self._limit_s, ""))
+                host.peer.send(Job(spec, addresses, self._actors, self._limit_s))
                 host.peer.flush()
             nursery.start_soon(self._watch)
             try:
-                await self._until(lambda: all(host.digest for host in self.hosts.values()), "to be ready")
+                await self._until(lambda: all(host.ready for host in self.hosts.values()), "to be ready")
+                self._check()
+                self._going = True
                 self._say(Go())
                 await self._until(self._is_settled, None)
                 self._say(Finish())
@@ -115,10 +121,33 @@ class Conductor:
                 nursery.cancel_scope.cancel()
         return self._outcome()
 
+    def _check(self) -> None:
+        """See that all have built the same, and whether emulated time can keep up with the wall clock."""
+        mine = plan_digest(self.world.network)
+        others = [name for name, host in self.hosts.items() if host.ready is not None and host.ready.digest != mine]
+        if others:
+            raise ConductError(f"{', '.join(others)} built another network than the conductor of the same scenario")
+        trips = [
+            (s, (a, b)) for a, host in self.hosts.items() if host.ready for b, s in host.ready.round_trips_s.items()
+        ]
+        found = placement.cut(self.world.network, self._actors)
+        if found is None or not trips:
+            return
+        round_trip_s = max((s for s, pair in trips if set(pair) == set(found.hosts)), default=max(trips)[0])
+        factor = found.realtime_factor(round_trip_s)
+        if math.isfinite(self.spec.rate) and factor < self.spec.rate:
+            self._tell(
+                f"the cut between {' and '.join(found.hosts)} has a lookahead of {found.lookahead_ns / 1e3:.0f} us "
+                f"({' to '.join(found.channel)}), and a round trip takes {round_trip_s * 1e3:.2f} ms: "
+                f"emulated time can go at {factor:.2g} x real time at most"
+            )
+
     async def _give_up(self) -> None:
-        with trio.move_on_after(2):
+        """Let the hosts hear that it is over, those that still hear anything."""
+        with trio.move_on_after(_LAST_WORDS_S):
             for host in self.hosts.values():
-                await host.peer.close()
+                if not host.failed:
+                    await host.peer.sent_all()
 
     def interrupt(self) -> None:
         """End the span of the run at one emulated instant everywhere: the input of a person who presses Ctrl-C."""
@@ -150,7 +179,7 @@ class Conductor:
                 host.peer.flush()
                 if host.peer.idle_s > self._limit_s and not self._over:
                     host.failed = host.failed or f"nothing was heard of it for {self._limit_s:g} s"
-                elif host.peer.idle_s > 2.0 and name not in told:
+                elif self._going and host.peer.idle_s > 2.0 and name not in told:
                     told.add(name)
                     self._tell(f"emulated time stands still: {name} is awaited")
                 elif host.peer.idle_s < 1.0 and name in told:
@@ -201,31 +230,34 @@ class Conductor:
 
     def _take(self, name: str, host: HostState, frames: list[Frame]) -> None:
         for frame in frames:
-            match frame:
-                case Records():
-                    self._add(name, frame)
-                case View():
-                    engine = self.world.network.engine
-                    assert isinstance(engine, Witness)
-                    engine.put(frame.actor, frame.snapshot)
-                case Progress():
-                    host.now_ns, host.lag_ns, host.awaited = frame.now_ns, frame.lag_ns, frame.awaited
-                case Ready():
-                    host.digest = frame.digest
-                case Quiet():
-                    host.quiet = frame
-                case Halted():
-                    host.halted_ns = frame.time_ns
-                    self._put_in()
-                case Summary():
-                    host.summary = msgspec.msgpack.decode(frame.data)
-                case Failed():
-                    host.failed = host.failed or frame.reason
-                case Beat():
-                    pass
-                case _:
-                    raise WireError(f"it says {type(frame).__name__}, which is not its to say")
+            if isinstance(frame, Records):
+                self._add(name, frame)
+            elif isinstance(frame, View):
+                engine = self.world.network.engine
+                assert isinstance(engine, Witness)
+                engine.put(frame.actor, frame.snapshot)
+            else:
+                self._note(host, frame)
         self._changed.set()
+
+    def _note(self, host: HostState, frame: Frame) -> None:
+        """Take what a host says of itself."""
+        match frame:
+            case Progress():
+                host.now_ns, host.lag_ns, host.awaited = frame.now_ns, frame.lag_ns, frame.awaited
+            case Ready():
+                host.ready = frame
+            case Quiet():
+                host.quiet = frame
+            case Halted():
+                host.halted_ns = frame.time_ns
+                self._put_in()
+            case Summary():
+                host.summary = msgspec.msgpack.decode(frame.data)
+            case Failed():
+                host.failed = host.failed or frame.reason
+            case _:
+                raise WireError(f"it says {type(frame).__name__}, which is not its to say")
 
     def _add(self, name: str, frame: Records) -> None:
         timeline = self.world.network.timeline
@@ -259,13 +291,20 @@ class Conductor:
         return Outcome(summaries[0]["emulated_ns"], summaries[0]["interrupted"], dict(sorted(leaks.items())))
 
     @property
-    def events(self) -> int:
-        """Return how many events there were."""
-        return sum((host.summary or {}).get("events", 0) for host in self.hosts.values())
+    def lag_ns(self) -> int:
+        """Return the 99th percentile of the lags of the host that is latest."""
+        return max(host.lag_ns for host in self.hosts.values())
 
-    @property
-    def lag(self) -> LagHistogram:
-        """Return the lags of all hosts."""
+    def work(self) -> Work:
+        """Return what the run was to all hosts."""
+        known = {name: host.summary for name, host in self.hosts.items() if host.summary is not None}
+        hosts = [
+            {"name": name, "actors": len(self._actors[name]), "events": s["events"], "cpu_s": s["cpu_s"], **s["work"]}
+            for name, s in known.items()
+        ]
+        return Work(sum(s["events"] for s in known.values()), self._lag(), tuple(hosts))
+
+    def _lag(self) -> LagHistogram:
         lag = LagHistogram()
         for host in self.hosts.values():
             if host.summary is not None and math.isfinite(self.spec.rate):

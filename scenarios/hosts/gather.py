@@ -88,7 +88,9 @@ class Gather:
         self._history = history
         self._until_ns = dict.fromkeys(hosts, 0)
         self._entries: dict[str, deque[Entry]] = {host: deque() for host in self._until_ns}
-        self._unpackers = {host: msgpack.Unpacker(use_list=False, max_buffer_size=_MOST_BYTES) for host in self._until_ns}
+        self._unpackers = {
+            host: msgpack.Unpacker(use_list=False, max_buffer_size=_MOST_BYTES) for host in self._until_ns
+        }
         tags = {kind: tag for tag, kind in message_types().items()}
         self._types = {tags[kind]: kind for kind in observed}
         self.now_ns = 0

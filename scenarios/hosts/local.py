@@ -11,85 +11,92 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
-from typing import TypeVar
+from typing import Final
 
 import trio
 
-from emulator.wire.frames import CONDUCTOR_CODEC, PEER_CODEC, Abort, Beat, Failed, Go, Job, Ready
-from emulator.wire.framing import Frame, WireError
+from emulator.wire.frames import CONDUCTOR_CODEC, PEER_CODEC, Job
+from emulator.wire.framing import WireError
 from emulator.wire.peer import Peer
 
-from ..load import InputError
-from .worker import HostRun, plan_digest
+from .lobby import accept, be_ready, next_of
+from .worker import HostRun
 
-F = TypeVar("F", bound=Frame)
+_PATIENCE_S: Final = 5.0
 
 
-def spawn(names: Sequence[str]) -> tuple[dict[str, socket.socket], list[subprocess.Popen[bytes]]]:
-    """Start a process for each name; return the conductor's ends of the lines, and the processes."""
+@contextmanager
+def processes(names: Sequence[str]) -> Iterator[dict[str, trio.SocketStream]]:
+    """Start a process for each name, and end them all after the block; yield the conductor's ends of the lines."""
     lines: dict[str, dict[str, socket.socket]] = {name: {} for name in names}
     for a, b in combinations(names, 2):
         lines[a][b], lines[b][a] = socket.socketpair()
-    ends: dict[str, socket.socket] = {}
-    processes = []
-    for name in names:
-        ends[name], theirs = socket.socketpair()
-        fds = [theirs.fileno(), *(line.fileno() for line in lines[name].values())]
-        words = [f"{other}={line.fileno()}" for other, line in lines[name].items()]
-        command = [sys.executable, "-m", "scenarios.hosts.local", name, str(theirs.fileno()), *words]
-        processes.append(subprocess.Popen(command, pass_fds=fds, env=os.environ | {"OMP_NUM_THREADS": "1"}))
-        theirs.close()
-    for held in lines.values():
-        for line in held.values():
+    ends: dict[str, trio.SocketStream] = {}
+    started = []
+    try:
+        for name in names:
+            mine, theirs = socket.socketpair()
+            ends[name] = _stream(mine)
+            started.append(_start(name, theirs, lines[name]))
+            theirs.close()
+        for line in (line for held in lines.values() for line in held.values()):
             line.close()
-    return ends, processes
+        yield ends
+    finally:
+        for stream in ends.values():
+            stream.socket.close()
+        _end(started)
 
 
-def stream_of(line: socket.socket) -> trio.SocketStream:
-    """Return the stream of a socket."""
+def _start(name: str, conductor: socket.socket, others: Mapping[str, socket.socket]) -> subprocess.Popen[bytes]:
+    words = [f"{other}={line.fileno()}" for other, line in others.items()]
+    return subprocess.Popen(  # noqa: S603  (this very program)
+        [sys.executable, "-m", "scenarios.hosts.local", name, str(conductor.fileno()), *words],
+        pass_fds=[conductor.fileno(), *(line.fileno() for line in others.values())],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in started:
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _stream(line: socket.socket) -> trio.SocketStream:
     return trio.SocketStream(trio.socket.from_stdlib_socket(line))
 
 
-async def prepare(me: str, conductor: Peer) -> HostRun | None:
-    """Wait for the job, build it, and wait for the word to begin. None: it cannot be built, and the conductor knows."""
-    job = await next_of(conductor, Job)
-    try:
-        run = HostRun(me, job)
-    except InputError as error:
-        await conductor.say(Failed("input", str(error)))
-        return None
-    await conductor.say(Ready(plan_digest(run.network)))
-    await next_of(conductor, Go)
+async def _prepare(me: str, conductor: Peer, peers: Mapping[str, Peer]) -> HostRun:
+    run = await accept(me, await next_of(conductor, Job), conductor)
+    await be_ready(me, run, conductor, peers)
     return run
 
 
-async def next_of(peer: Peer, wanted: type[F]) -> F:
-    """Return the next frame, which must be of a type, but for beats. Raises WireError."""
-    while isinstance(frame := await peer.next(), Beat):
-        pass
-    if isinstance(frame, Abort):
-        raise WireError(frame.reason)
-    if not isinstance(frame, wanted):
-        raise WireError(f"it says {type(frame).__name__}, and {wanted.__name__} was expected")
-    return frame
+async def _hang_up(conductor: Peer) -> None:
+    with trio.move_on_after(1):
+        await conductor.close()
 
 
 def main(words: Sequence[str]) -> int:
     """Be one of the processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the conductor
     me, fd, *others = words
-    conductor = Peer("conductor", stream_of(socket.socket(fileno=int(fd))), CONDUCTOR_CODEC)
+    conductor = Peer("conductor", _stream(socket.socket(fileno=int(fd))), CONDUCTOR_CODEC)
     pairs = (word.rpartition("=") for word in others)
-    peers = {name: Peer(name, stream_of(socket.socket(fileno=int(line))), PEER_CODEC) for name, _, line in pairs}
+    peers = {name: Peer(name, _stream(socket.socket(fileno=int(line))), PEER_CODEC) for name, _, line in pairs}
     try:
-        run = trio.run(prepare, me, conductor)
-    except WireError:
-        return 1
-    if run is not None:
-        run.run(conductor, peers)
-    trio.run(conductor.close)
+        run = trio.run(_prepare, me, conductor, peers)
+    except (WireError, trio.BrokenResourceError):
+        return 1  # the conductor knows, or is gone
+    run.run(conductor, peers)
+    trio.run(_hang_up, conductor)
     return 0
 
 

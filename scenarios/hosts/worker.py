@@ -34,11 +34,10 @@ from emulator.wire.framing import Frame, WireError
 from emulator.wire.host import HostShare
 from emulator.wire.noises import noise_data
 from emulator.wire.peer import Peer
-
-from ..build import World
-from ..faults import inject_options
-from ..run import prepare_text
-from ..spec import RunSpec
+from scenarios.build import World
+from scenarios.faults import inject_options
+from scenarios.run import prepare_text
+from scenarios.spec import RunSpec
 
 _EVERY_S: Final = 0.25  # wall time between two looks at the wall clock
 
@@ -67,6 +66,7 @@ class HostRun:
         self._conductor: Peer
         self._peers: dict[str, Peer] = {}
         self.world = build_world(self.spec, self.share)
+        self.trouble: str | None = None  # why the run ended before its end
 
     @property
     def network(self) -> Network:
@@ -83,10 +83,11 @@ class HostRun:
             try:
                 outcome = self.network.run(for_ns=self.spec.for_ns)
             except ActorCrashError as error:
-                if __import__("os").environ.get("DBG"): __import__("traceback").print_exception(error.__cause__)
-                conductor.send(Failed("crash", f"{error}: {error.__cause__!r}"))
+                self.trouble = f"{error}: {error.__cause__!r}"
+                conductor.send(Failed("crash", self.trouble))
             except RunAbortedError as error:
-                conductor.send(Failed("aborted", str(error)))
+                self.trouble = str(error)
+                conductor.send(Failed("aborted", self.trouble))
             else:
                 self._finish(outcome, time.process_time() - cpu_s)
 
@@ -155,7 +156,8 @@ class HostRun:
         self.network.stop(RunAbortedError(f"{self.me} lost {host}: {reason}"))
 
     def _records(self, data: bytes) -> None:
-        self._conductor.send(Records(self.network.timeline.now_ns, data))
+        until_ns = self.network.history.handed_on_before(self.network.timeline.now_ns)
+        self._conductor.send(Records(until_ns, data))
 
     def witness(self, actor: str, truth: Snapshot) -> None:
         """Say what is true of a pair that an actor is about to record."""
@@ -187,7 +189,7 @@ class HostRun:
         network = self.network
         network.history.flush()
         now_ns = network.timeline.now_ns
-        self._conductor.send(Records(now_ns, b""))
+        self._conductor.send(Records(network.history.handed_on_before(now_ns), b""))
         awaited = self.share.awaited
         self._conductor.send(Progress(now_ns, network.timeline.lag.percentile(99), awaited))
         self._conductor.flush()
@@ -217,6 +219,8 @@ class HostRun:
 def plan_digest(network: Network) -> str:
     """Return what must be the same on all hosts of a run: who there is, and how far from each other."""
     ways = [
-        (name, sink, channel.latency_ns) for name in network.names for sink, channel in network.cell(name).channels.items()
+        (name, sink, channel.latency_ns)
+        for name in network.names
+        for sink, channel in network.cell(name).channels.items()
     ]
     return hashlib.sha256(msgspec.msgpack.encode(sorted(ways))).hexdigest()

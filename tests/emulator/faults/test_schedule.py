@@ -57,7 +57,7 @@ def test_a_fault_begins_and_ends_at_its_exact_times_and_says_so(talk: SimpleName
     assert notes(talk, network) == [(5 * MS, "begins", "a"), (8 * MS + 3, "ends", "a")]
     assert [(r.time_ns, r.actor, r.kind, r.fields) for r in talk.records_of(network, "fault begins", "fault ends")] == [
         (5 * MS, "faults", "fault begins", ("test-note x", "test-note", "x", (("word", "a"),))),
-        (8 * MS + 3, "faults", "fault ends", ("test-note x", "test-note", "x", 0)),
+        (8 * MS + 3, "faults", "fault ends", ("test-note x", "test-note", "x")),
     ]
     assert (fault.begun_ns, fault.ended_ns, fault.fired) == (5 * MS, 8 * MS + 3, 0)
 

@@ -404,11 +404,11 @@ def test_nothing_happens_beyond_the_horizon() -> None:
     async def raise_horizon() -> None:
         for horizon_ns, then_ns in [(15, 20), (24, 25), (40, 10**9), (10**9, NEVER_NS)]:
             timeline.horizon_ns = horizon_ns
-            assert await timeline.wait_horizon() == then_ns
+            assert (await timeline.wait_gate())[0] == then_ns
             assert timeline.now_ns <= horizon_ns
         timeline.horizon_ns = NEVER_NS + 5  # as one host would say to another: nothing will ever come from me
         assert timeline.horizon_ns == END_NS
-        assert await timeline.wait_horizon() == NEVER_NS
+        assert (await timeline.wait_gate())[0] == NEVER_NS
         with pytest.raises(ValueError, match="the horizon cannot be 7 ns: it is 1000000000 ns already"):
             timeline.horizon_ns = 7
 
@@ -435,7 +435,7 @@ def test_a_horizon_lowered_in_a_handler_stops_the_next_event() -> None:
         timeline.at(10, setattr, timeline, "horizon_ns", 12)
         timeline.at(12, trace.append, 12)
         timeline.at(13, trace.append, 13)
-        assert await timeline.wait_horizon() == 13
+        assert (await timeline.wait_gate())[0] == 13
 
     timeline.run(main)
     assert trace == [12]

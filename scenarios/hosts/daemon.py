@@ -1,0 +1,179 @@
+"""A host that waits for work: `qie host`. One run at a time; whoever calls meanwhile waits until it is over."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import msgspec
+import trio
+
+from emulator.wire.frames import CONDUCTOR_CODEC, PEER_CODEC, Job
+from emulator.wire.framing import WireError
+from emulator.wire.handshake import PROTOCOL, Hello, greet
+from emulator.wire.listening import listen, take_connections
+from emulator.wire.peer import Peer
+from emulator.wire.security import check_plain, peer_name, secure, server_context
+from scenarios.version import version
+
+from .connecting import call
+from .lobby import accept, be_ready, next_of
+from .worker import HostRun, RunAbortedError
+
+_LIMIT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """Who this host is, and where it listens; certificates: None for none, on the loopback."""
+
+    name: str
+    address: str
+    port: int
+    certificates: Path | None
+    tell: Callable[[str], None]
+
+    def serve(self, *, runs: int | None = None) -> None:
+        """Wait for work and do it, for ever or for so many runs. Raises OSError if the address is not to be had."""
+        listeners: list[trio.SocketListener] | None = None
+        while runs is None or runs > 0:
+            lobby = Lobby(self)
+            listeners = trio.run(lobby.come_together, listeners)
+            if lobby.run is None:
+                continue
+            self._work(lobby)
+            if runs is not None:
+                runs -= 1
+
+    def _work(self, lobby: Lobby) -> None:
+        run, conductor, peers = lobby.run, lobby.conductor, lobby.peers
+        assert run is not None
+        assert conductor is not None
+        self.tell(f"runs its share of {run.spec.label}: {len(run.network.names_here)} actors")
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            if (token := run.network.token) is not None:
+                token.run_sync_soon(run.network.stop, RunAbortedError(f"{self.name} was ended by a person"))
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            run.run(conductor, peers)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            trio.run(_hang_up, [conductor, *peers.values()])
+        self.tell("the run is over" if run.trouble is None else f"the run is over: {run.trouble}")
+
+
+async def _hang_up(peers: list[Peer]) -> None:
+    for peer in peers:
+        with trio.move_on_after(1):
+            await peer.close()
+
+
+@dataclass(slots=True)
+class Lobby:
+    """Everybody who has come for one run."""
+
+    daemon: Daemon
+    conductor: Peer | None = None
+    run: HostRun | None = None
+    peers: dict[str, Peer] = field(default_factory=dict)
+    job: Job | None = None
+    changed: trio.Event = field(default_factory=trio.Event)
+
+    async def come_together(self, listeners: list[trio.SocketListener] | None) -> list[trio.SocketListener]:
+        """Wait until there is a job, and all who do it are connected and ready; return the listeners."""
+        daemon = self.daemon
+        if listeners is None:
+            listeners = await listen(daemon.port, address=daemon.address)
+            port = listeners[0].socket.getsockname()[1]
+            daemon.tell(f"listens at {daemon.address}:{port}")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._take_connections, listeners)
+            try:
+                await self._prepare()
+            except (WireError, trio.BrokenResourceError) as error:
+                daemon.tell(f"no run: {error}")
+                self.run = None
+                await _hang_up([peer for peer in (self.conductor, *self.peers.values()) if peer is not None])
+            nursery.cancel_scope.cancel()
+        return listeners
+
+    async def _take_connections(self, listeners: list[trio.SocketListener]) -> None:
+        await take_connections(listeners, self._admit, self._keep, tell=self.daemon.tell)
+
+    async def _admit(self, stream: trio.SocketStream) -> tuple[Hello, Peer]:
+        # The connection outlives this trio run, so it gets a socket of its own, which nobody closes here.
+        own = trio.SocketStream(stream.socket.dup())
+        try:
+            return await self._admitted(own)
+        except BaseException:
+            await trio.aclose_forcefully(own)
+            raise
+
+    async def _admitted(self, plain: trio.SocketStream) -> tuple[Hello, Peer]:
+        daemon = self.daemon
+        if daemon.certificates is None:
+            check_plain(plain)
+            stream: trio.abc.Stream = plain
+            name = None
+        else:
+            context = server_context(daemon.certificates, daemon.name)
+            secured = await secure(plain, context, server_side=True, peer=None)
+            stream, name = secured, peer_name(secured)
+        theirs = await greet(stream, self._hello, expected_name=name)
+        if theirs.role == "conductor":
+            if self.conductor is not None:
+                raise WireError(f"{theirs.name} would conduct, and another one does already")
+            return theirs, Peer(theirs.name, stream, CONDUCTOR_CODEC)
+        await self._until(lambda: self.job is not None)
+        assert self.job is not None
+        if theirs.name not in self.job.actors or theirs.name in self.peers:
+            raise WireError(f"{theirs.name} is not awaited in this run")
+        return theirs, Peer(theirs.name, stream, PEER_CODEC)
+
+    @property
+    def _hello(self) -> Hello:
+        mine = Hello(PROTOCOL, version(), "host", self.daemon.name)
+        if self.run is None:
+            return mine
+        return msgspec.structs.replace(mine, scenario_sha256=self.run.spec.digest, seed=self.run.spec.seed)
+
+    async def _keep(self, admitted: tuple[Hello, Peer]) -> None:
+        hello, peer = admitted
+        if hello.role == "conductor":
+            self.conductor = peer
+        else:
+            self.peers[peer.name] = peer
+        self._change()
+
+    def _change(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            await self.changed.wait()
+
+    async def _prepare(self) -> None:
+        await self._until(lambda: self.conductor is not None)
+        assert self.conductor is not None
+        me = self.daemon.name
+        job = await next_of(self.conductor, Job)
+        self.run = await accept(me, job, self.conductor)
+        self.job = job
+        self._change()
+        with trio.move_on_after(job.limit_s) as patience:
+            for name, address, port in job.hosts:
+                if me < name:
+                    stream = await call((address, port), self._hello, name, self.daemon.certificates)
+                    self.peers[name] = Peer(name, stream, PEER_CODEC)
+            await self._until(lambda: len(self.peers) == len(job.actors) - 1)
+            await be_ready(me, self.run, self.conductor, self.peers)
+        if patience.cancelled_caught:
+            missing = sorted(set(job.actors) - set(self.peers) - {me})
+            raise WireError(f"waited {job.limit_s:g} s for {', '.join(missing) or 'the word to begin'}")

@@ -31,8 +31,6 @@ class Peer:
         self._decoder: Decoder = codec.decoder()
         self._unsent = bytearray()
         self._writer = Place()
-        self._sent = trio.Event()
-        self._bytes = self._bytes_sent = 0
         self._heard_s = time.monotonic()
         self._early: list[Frame] = []  # frames that came together with one that was waited for
 
@@ -43,9 +41,7 @@ class Peer:
 
     def send(self, frame: Frame) -> None:
         """Put a frame behind those that wait for `flush`. Raises WireError if the peer takes nothing any more."""
-        data = self._codec.encode(frame)
-        self._unsent += data
-        self._bytes += len(data)
+        self._unsent += self._codec.encode(frame)
         self.frames_sent += 1
         if len(self._unsent) > _MOST_UNSENT:
             raise WireError(f"{self.name} takes nothing any more")
@@ -70,14 +66,6 @@ class Peer:
         self._heard_s = time.monotonic()
         return self._early.pop(0)
 
-    async def sent_all(self) -> None:
-        """Wait until everything has gone out that has been sent so far; somebody else writes it."""
-        last = self._bytes
-        self.flush()
-        while self._bytes_sent < last:
-            self._sent = trio.Event()
-            await self._sent.wait()
-
     async def write(self) -> None:
         """Write what is to go out, for ever."""
         while True:
@@ -89,8 +77,6 @@ class Peer:
         data = bytes(self._unsent)
         self._unsent.clear()
         await self._stream.send_all(data)
-        self._bytes_sent += len(data)
-        self._sent.set()
 
     async def read(self, take: Callable[[list[Frame]], None]) -> None:
         """Hand on the frames that come, in batches, until the peer ends the connection."""

@@ -143,11 +143,11 @@ class Conductor:
             )
 
     async def _give_up(self) -> None:
-        """Let the hosts hear that it is over, those that still hear anything."""
+        """Let the hosts hear that it is over, and say the last of what they know, those that still can."""
         with trio.move_on_after(_LAST_WORDS_S):
-            for host in self.hosts.values():
-                if not host.failed:
-                    await host.peer.sent_all()
+            while not all(host.failed for host in self.hosts.values()):
+                self._changed = trio.Event()
+                await self._changed.wait()
 
     def interrupt(self) -> None:
         """End the span of the run at one emulated instant everywhere: the input of a person who presses Ctrl-C."""

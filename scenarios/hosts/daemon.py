@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -39,15 +42,25 @@ class Daemon:
 
     def serve(self, *, runs: int | None = None) -> None:
         """Wait for work and do it, for ever or for so many runs. Raises OSError if the address is not to be had."""
-        listeners: list[trio.SocketListener] | None = None
-        while runs is None or runs > 0:
-            lobby = Lobby(self)
-            listeners = trio.run(lobby.come_together, listeners)
-            if lobby.run is None:
-                continue
-            self._work(lobby)
-            if runs is not None:
-                runs -= 1
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(listener) for listener in trio.run(self._listen)]
+            while runs is None or runs > 0:
+                lobby = Lobby(self)
+                trio.run(lobby.come_together, sockets)
+                if lobby.run is None:
+                    continue
+                self._work(lobby)
+                if runs is not None:
+                    runs -= 1
+
+    async def _listen(self) -> list[socket.socket]:
+        """Return what listens, for one trio run after the other."""
+        found = []
+        for listener in await listen(self.port, address=self.address):
+            found.append(socket.socket(fileno=os.dup(listener.socket.fileno())))
+            await listener.aclose()
+        self.tell(f"{self.name} listens at {self.address}:{found[0].getsockname()[1]}")
+        return found
 
     def _work(self, lobby: Lobby) -> None:
         run, conductor, peers = lobby.run, lobby.conductor, lobby.peers
@@ -85,15 +98,11 @@ class Lobby:
     job: Job | None = None
     changed: trio.Event = field(default_factory=trio.Event)
 
-    async def come_together(self, listeners: list[trio.SocketListener] | None) -> list[trio.SocketListener]:
-        """Wait until there is a job, and all who do it are connected and ready; return the listeners."""
+    async def come_together(self, sockets: list[socket.socket]) -> None:
+        """Wait until there is a job, and all who do it are connected and ready; `sockets` listen."""
         daemon = self.daemon
-        if listeners is None:
-            listeners = await listen(daemon.port, address=daemon.address)
-            port = listeners[0].socket.getsockname()[1]
-            daemon.tell(f"listens at {daemon.address}:{port}")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._take_connections, listeners)
+            nursery.start_soon(self._take_connections, sockets)
             try:
                 await self._prepare()
             except (WireError, trio.BrokenResourceError) as error:
@@ -101,9 +110,10 @@ class Lobby:
                 self.run = None
                 await _hang_up([peer for peer in (self.conductor, *self.peers.values()) if peer is not None])
             nursery.cancel_scope.cancel()
-        return listeners
 
-    async def _take_connections(self, listeners: list[trio.SocketListener]) -> None:
+    async def _take_connections(self, sockets: list[socket.socket]) -> None:
+        own = [trio.socket.from_stdlib_socket(each.dup()) for each in sockets]  # they are closed when this ends
+        listeners = [trio.SocketListener(each) for each in own]
         await take_connections(listeners, self._admit, self._keep, tell=self.daemon.tell)
 
     async def _admit(self, stream: trio.SocketStream) -> tuple[Hello, Peer]:

@@ -60,8 +60,8 @@ def deploy(
         return session.run()
     with open_recorder(record, spec, world) as recorder:
         done = session.run()
-        error = str(done.trouble[0]) if done.trouble else None
-        recorder.finish({"error": error, "summary": None if done.trouble else as_json(done)})
+        if not done.trouble:  # else the record is one that was cut off: good up to there
+            recorder.finish({"error": None, "summary": as_json(done)})
     return replace(done, record_error=recorder.error)
 
 

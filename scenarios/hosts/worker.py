@@ -83,13 +83,17 @@ class HostRun:
             try:
                 outcome = self.network.run(for_ns=self.spec.for_ns)
             except ActorCrashError as error:
-                self.trouble = f"{error}: {error.__cause__!r}"
-                conductor.send(Failed("crash", self.trouble))
+                self._fail("crash", f"{error}: {error.__cause__!r}")
             except RunAbortedError as error:
-                self.trouble = str(error)
-                conductor.send(Failed("aborted", self.trouble))
+                self._fail("aborted", str(error))
             else:
                 self._finish(outcome, time.process_time() - cpu_s)
+
+    def _fail(self, kind: str, reason: str) -> None:
+        self.trouble = reason
+        self.network.history.close()
+        self._conductor.send(Records(self.network.timeline.now_ns + 1, b""))
+        self._conductor.send(Failed(kind, reason))
 
     # -- what the conductor says -----------------------------------------------------------------------------------
 

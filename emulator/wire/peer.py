@@ -2,10 +2,15 @@
 
 Streams are read and written in the run's own loop, whose clock is emulated time: so nothing here has a time limit, but
 the wall clock is looked at now and then (`idle_s`).
+
+Every frame that a host waits for costs passes of trio's loop, two for each `send_all` and `receive_some`. A socket that
+nobody secures is read and written without them, as soon as it can be: that halves what it costs hosts to keep together.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -21,12 +26,16 @@ _MOST_UNSENT: Final = 1 << 26  # bytes; a peer that takes nothing for so long is
 
 
 class Peer:
-    """Frames to and from a peer. `send` collects, `flush` lets go; `run` reads and writes until the connection ends."""
+    """Frames to and from a peer. `send` collects, `flush` lets go; `read` and `write` are tasks of the run.
+
+    Before the run, and after it, `say` and `next` do both, one frame at a time.
+    """
 
     def __init__(self, name: str, stream: trio.abc.Stream, codec: Codec) -> None:
         self.name = name
         self.frames_sent = self.frames_received = 0
         self._stream = stream
+        self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
         self._codec = codec
         self._decoder: Decoder = codec.decoder()
         self._unsent = bytearray()
@@ -47,7 +56,10 @@ class Peer:
             raise WireError(f"{self.name} takes nothing any more")
 
     def flush(self) -> None:
-        """Let what was sent go out."""
+        """Let what was sent go out; what cannot go at once, `write` takes care of."""
+        if self._unsent and self._fd is not None and self._writer.task is not None:
+            with contextlib.suppress(OSError):  # it is full; or broken, which the reader finds out
+                del self._unsent[: os.write(self._fd, self._unsent)]
         if self._unsent:
             self._writer.wake()
 
@@ -83,11 +95,24 @@ class Peer:
         if self._early:
             early, self._early = self._early, []
             take(early)
-        while data := await self._stream.receive_some(_READ_BYTES):
+        while data := await self._some():
             self._heard_s = time.monotonic()
             frames = self._decoder.feed(data)
             self.frames_received += len(frames)
-            take(frames)
+            if frames:
+                take(frames)
+
+    async def _some(self) -> bytes | bytearray:
+        if self._fd is None:
+            return await self._stream.receive_some(_READ_BYTES)
+        while True:
+            await trio.lowlevel.wait_readable(self._fd)
+            try:
+                return os.read(self._fd, _READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(error.strerror) from error
 
     async def close(self) -> None:
         """Send what is left, if the peer still takes it, and close. The caller sets a time limit."""

@@ -39,7 +39,7 @@ clean:
 	@touch $@
 
 .venv/run.stamp: .venv/uv.stamp pyproject.toml uv.lock
-	@$(BIN)/uv sync --quiet --frozen --inexact
+	@$(BIN)/uv sync --quiet --frozen --inexact --extra hosts --extra campaign
 	@touch $@
 
 .venv/dev.stamp: .venv/uv.stamp pyproject.toml uv.lock

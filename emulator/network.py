@@ -252,6 +252,7 @@ class Network:
                     await self._drain(emulated_ns + drain_ns)
             if self._failure is None:
                 leaks = self._leaks()
+            await self.share.end()
             nursery.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure

@@ -32,6 +32,9 @@ class Share(Protocol):
     async def enter(self) -> None:
         """Make ready a task in which actors act."""
 
+    async def end(self) -> None:
+        """End, before all that goes on is cancelled."""
+
     async def settled(self) -> bool:
         """Wait, while nothing goes on here, until nothing goes on anywhere (True), or something does here (False)."""
 
@@ -60,6 +63,9 @@ class Whole:
 
     async def enter(self) -> None:
         """Need nothing."""
+
+    async def end(self) -> None:
+        """Leave nothing undone."""
 
     async def settled(self) -> bool:
         """Return True: if nothing goes on here, nothing goes on."""

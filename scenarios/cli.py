@@ -542,7 +542,7 @@ def deploy(
     scenario
         Name or file.
     hosts
-        A file that says which hosts there are and who runs on them; each of them runs `qie host`.
+        A file that says which hosts there are and who runs on them; each of them runs `qie host NAME`.
     local
         So many processes of this machine instead, without any configuration.
     rate
@@ -590,14 +590,14 @@ def host(
     port: int = 7411,
     runs: int | None = None,
 ) -> int:
-    """Be a host that waits for work from `qie deploy`, until Ctrl-C.
+    """Be a host that waits for work from `qie deploy SCENARIO`, until Ctrl-C.
 
     Parameters
     ----------
     name
         Of this host, as in the hosts file and in its certificate.
     certificates
-        The folder with this host's certificate and key, and the authority's certificate, see `qie certs`.
+        The folder with this host's certificate and key, as `qie certs FOLDER NAME` makes them.
     plain
         Do without certificates; then only this machine's loopback is let in.
     address

@@ -9,9 +9,10 @@ An operation that has to wait for its turn holds emulated time and lets the loop
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Protocol, Union
+from typing import Any, Final, Protocol, Union
 
 import greenback
 import msgspec
@@ -32,6 +33,8 @@ from .framing import Frame, WireError
 from .peer import Peer
 from .states import SharedEngine
 
+_LAST_WORDS_S: Final = 0.5
+
 
 class Conductor(Protocol):
     """Who conducts the run, as its hosts see it."""
@@ -47,6 +50,9 @@ class Conductor(Protocol):
 
     async def talk(self, nursery: trio.Nursery) -> None:
         """Talk to this host as long as the run goes on."""
+
+    def lines(self) -> Iterable[Peer]:
+        """Return the line to the conductor, and whatever else is written to."""
 
 
 class HostHistory(History):
@@ -160,6 +166,13 @@ class HostShare:
         """Let the present task wait in the middle of an event."""
         await greenback.ensure_portal()
 
+    async def end(self) -> None:
+        """Let what is being written come to its end: a secured stream that is cancelled amid a frame is broken."""
+        until_s = time.monotonic() + _LAST_WORDS_S
+        with self._network.timeline.hold():
+            while any(peer.is_writing for peer in self._conductor.lines()) and time.monotonic() < until_s:
+                await trio.lowlevel.checkpoint()
+
     async def settled(self) -> bool:
         """Wait until nothing goes on anywhere, or something does here."""
         if not self._finished:
@@ -223,7 +236,7 @@ class HostShare:
     @property
     def awaited(self) -> list[str]:
         """Return the hosts without which this one cannot go on now."""
-        return sorted(self._clocks.awaited)
+        return sorted({*self._clocks.awaited, *self._engine.awaited})
 
     # -- frames ----------------------------------------------------------------------------------------------------
 

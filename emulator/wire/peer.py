@@ -48,6 +48,11 @@ class Peer:
         """Return for how long nothing has come."""
         return time.monotonic() - self._heard_s
 
+    @property
+    def is_writing(self) -> bool:
+        """Return whether something is on its way out."""
+        return bool(self._unsent) or self._writer.task is None
+
     def send(self, frame: Frame) -> None:
         """Put a frame behind those that wait for `flush`. Raises WireError if the peer takes nothing any more."""
         self._unsent += self._codec.encode(frame)
@@ -114,11 +119,16 @@ class Peer:
             except OSError as error:
                 raise trio.BrokenResourceError(error.strerror) from error
 
-    async def close(self) -> None:
-        """Send what is left, if the peer still takes it, and close. The caller sets a time limit."""
+    async def close(self, *, linger: bool = False) -> None:
+        """Send what is left, if the peer still takes it, and close. The caller sets a time limit.
+
+        linger: let the peer close first; who closes while something is still coming in loses its own last words.
+        """
         try:
             if self._unsent:
                 await self._drain()
+            while linger and await self._stream.receive_some(_READ_BYTES):
+                pass
             await self._stream.aclose()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return

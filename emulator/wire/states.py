@@ -222,7 +222,6 @@ class SharedEngine(Engine):
     def _is_ready(self, qubit: QubitId, now: Moment, wants: dict[str, Moment]) -> bool:
         found = self._qubits.get(qubit)
         if found is not None:
-            self._requested.discard(qubit)
             holders = {self._homes[partner.id[0]] for partner in found.state.qubits} - {self._me}
         elif qubit in self._away:
             if qubit not in self._requested:
@@ -247,6 +246,12 @@ class SharedEngine(Engine):
                     self.turn.send(home, Slot(qubit, *now))
         return all(qubit in self._slots for qubit in qubits)
 
+    @property
+    def awaited(self) -> set[str]:
+        """Return the hosts from whom something about states is to come."""
+        states = {self._away[qubit] for qubit in self._requested if qubit in self._away}
+        return states | {self._homes[qubit[0]] for qubit in self._asked_slots}
+
     # -- what others ask for -----------------------------------------------------------------------------------------
 
     def take(self, host: str, frame: Frame) -> None:
@@ -256,7 +261,8 @@ class SharedEngine(Engine):
                 self._arrive(frame)
             case Fetch():
                 self._check_host(frame.host)
-                self.waiting.append(frame)
+                if not self._pass_on(frame):
+                    self.waiting.append(frame)
             case Slot():
                 self._asked_for_slot(host, frame)
             case SlotState():
@@ -291,8 +297,9 @@ class SharedEngine(Engine):
 
     def serve(self, position: Moment) -> None:
         """Answer the requests whose turn has come, now that this host has come to a position."""
-        if self.waiting:
-            self.waiting = [request for request in self.waiting if not self._serve(request, position)]
+        for request in list(self.waiting):
+            if request in self.waiting and self._serve(request, position):  # or it was passed on with another's state
+                self.waiting.remove(request)
 
     def _serve(self, request: Fetch | Slot, position: Moment) -> bool:
         moment = request.time_ns, request.rank
@@ -303,14 +310,23 @@ class SharedEngine(Engine):
             return True
         found = self._qubits.get(request.qubit)
         if found is None:
-            there = self._away.get(request.qubit) or self._passed_on.get(request.qubit, (None, 0))[0]
-            if there is None or there == self._me:
-                return False  # on its way to here
-            self.turn.send(there, request)
-            return True
+            return self._pass_on(request)
         if position < moment and any(self._homes[partner.id[0]] == self._me for partner in found.state.qubits):
             return False
         self._ship(request.qubit, request.host)
+        return True
+
+    def _pass_on(self, request: Fetch) -> bool:
+        """Pass a request on to where the state has gone; False: it is here, or on its way to here.
+
+        That must be done at once: the way may be forgotten as soon as whoever asks has heard of it.
+        """
+        if request.qubit in self._qubits:
+            return False
+        there = self._away.get(request.qubit) or self._passed_on.get(request.qubit, (None, 0))[0]
+        if there is None:
+            return False
+        self.turn.send(there, request)
         return True
 
     def _answer_slot(self, qubit: QubitId) -> None:
@@ -336,6 +352,10 @@ class SharedEngine(Engine):
             noise = noise_data(each.noise)
             data.append((each.id, noise, each.begun_ns, each.touched_ns, each.loaded, each.dephased, moves))
         self.turn.send(to, State(data, list(joint.r), joint.bells))
+        gone = {each.id for each in joint.qubits}
+        for request in [r for r in self.waiting if isinstance(r, Fetch) and r.qubit in gone and r.host != to]:
+            self.waiting.remove(request)
+            self.turn.send(to, request)
 
     def _arrive(self, frame: State) -> None:
         self.fetched += 1
@@ -349,6 +369,7 @@ class SharedEngine(Engine):
             raise WireError(f"it sends a state that cannot be: {error}") from error
         for qubit, *_, moves in frame.qubits:
             self._moves[qubit] = moves
+            self._requested.discard(qubit)  # it may go on to somebody else before it is used here
             self._away.pop(qubit, None)
             self._passed_on.pop(qubit, None)
 

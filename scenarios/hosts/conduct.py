@@ -89,6 +89,8 @@ class Conductor:
         self.gather = Gather(network.history, self.hosts, network.history.observed_messages)
         self._wave = 0
         self._before: list[Quiet] = []
+        self._come: list[int] = []  # how far hosts had come when one came further last, and when that was
+        self._came_s = 0.0
         self._changed = trio.Event()
         self._putting = False
         self._going = self._over = False
@@ -174,6 +176,7 @@ class Conductor:
         told: set[str] = set()
         while True:
             await trio.sleep(_LOOK_S)
+            self._look_at_progress()
             for name, host in self.hosts.items():
                 host.peer.send(Beat())
                 host.peer.flush()
@@ -185,6 +188,17 @@ class Conductor:
                 elif host.peer.idle_s < 1.0 and name in told:
                     told.discard(name)
                     self._tell(f"{name} is back")
+
+    def _look_at_progress(self) -> None:
+        """Give up if nobody comes any further though all are there: that must not be, and nobody is to wait for it."""
+        come = [host.now_ns for host in self.hosts.values()]
+        now_s = time.monotonic()
+        awaited = {name: host.awaited for name, host in self.hosts.items() if host.awaited}
+        if not self._going or come != self._come or not awaited:
+            self._come, self._came_s = come, now_s
+        elif now_s - self._came_s > self._limit_s:
+            whom = "; ".join(f"{name} awaits {', '.join(others)}" for name, others in awaited.items())
+            next(iter(self.hosts.values())).failed = f"nobody has come further for {self._limit_s:g} s: {whom}"
 
     def _is_settled(self) -> bool:
         """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""
@@ -299,7 +313,14 @@ class Conductor:
         """Return what the run was to all hosts."""
         known = {name: host.summary for name, host in self.hosts.items() if host.summary is not None}
         hosts = [
-            {"name": name, "actors": len(self._actors[name]), "events": s["events"], "cpu_s": s["cpu_s"], **s["work"]}
+            {
+                "name": name,
+                "actors": len(self._actors[name]),
+                "events": s["events"],
+                "cpu_s": s["cpu_s"],
+                **s["work"],
+                "round_trips_s": ready.round_trips_s if (ready := self.hosts[name].ready) else {},
+            }
             for name, s in known.items()
         ]
         return Work(sum(s["events"] for s in known.values()), self._lag(), tuple(hosts))

@@ -24,7 +24,7 @@ from emulator.wire.security import check_plain, peer_name, secure, server_contex
 from scenarios.version import version
 
 from .connecting import call
-from .lobby import accept, be_ready, next_of
+from .lobby import accept, be_ready, hang_up, next_of
 from .worker import HostRun, RunAbortedError
 
 _LIMIT_S: Final = 30.0
@@ -77,14 +77,8 @@ class Daemon:
             run.run(conductor, peers)
         finally:
             signal.signal(signal.SIGINT, before)
-            trio.run(_hang_up, [conductor, *peers.values()])
+            trio.run(hang_up, conductor, list(peers.values()))
         self.tell("the run is over" if run.trouble is None else f"the run is over: {run.trouble}")
-
-
-async def _hang_up(peers: list[Peer]) -> None:
-    for peer in peers:
-        with trio.move_on_after(1):
-            await peer.close()
 
 
 @dataclass(slots=True)
@@ -108,7 +102,7 @@ class Lobby:
             except (WireError, trio.BrokenResourceError) as error:
                 daemon.tell(f"no run: {error}")
                 self.run = None
-                await _hang_up([peer for peer in (self.conductor, *self.peers.values()) if peer is not None])
+                await hang_up(self.conductor, list(self.peers.values()))
             nursery.cancel_scope.cancel()
 
     async def _take_connections(self, sockets: list[socket.socket]) -> None:

@@ -76,6 +76,9 @@ class Elsewhere:
     async def enter(self) -> None:
         """Not be asked: nothing runs."""
 
+    async def end(self) -> None:
+        """Not be asked: nothing runs."""
+
     async def settled(self) -> bool:
         """Return True: nothing goes on here."""
         return True

@@ -6,8 +6,10 @@ Here the clock is the wall's. The streams outlive this: the run itself, whose cl
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
+
+import trio
 
 from emulator.wire.frames import Abort, Beat, Failed, Go, Job, Ready
 from emulator.wire.framing import Frame, WireError
@@ -17,6 +19,7 @@ from scenarios.load import InputError
 from .worker import HostRun, plan_digest
 
 _PINGS: Final = 8
+_LAST_WORDS_S: Final = 1.0
 
 F = TypeVar("F", bound=Frame)
 
@@ -51,6 +54,16 @@ async def be_ready(me: str, run: HostRun, conductor: Peer, peers: Mapping[str, P
             await _echo(peers[name])
     await conductor.say(Ready(plan_digest(run.network), round_trips_s))
     await next_of(conductor, Go)
+
+
+async def hang_up(conductor: Peer | None, peers: Sequence[Peer]) -> None:
+    """Close all lines after a run, that to the conductor last, so that it hears the last word."""
+    for peer in peers:
+        with trio.move_on_after(_LAST_WORDS_S):
+            await peer.close()
+    if conductor is not None:
+        with trio.move_on_after(_LAST_WORDS_S):
+            await conductor.close(linger=True)
 
 
 async def _ping(peer: Peer) -> float:

@@ -22,7 +22,7 @@ from emulator.wire.frames import CONDUCTOR_CODEC, PEER_CODEC, Job
 from emulator.wire.framing import WireError
 from emulator.wire.peer import Peer
 
-from .lobby import accept, be_ready, next_of
+from .lobby import accept, be_ready, hang_up, next_of
 from .worker import HostRun
 
 _PATIENCE_S: Final = 5.0
@@ -79,11 +79,6 @@ async def _prepare(me: str, conductor: Peer, peers: Mapping[str, Peer]) -> HostR
     return run
 
 
-async def _hang_up(conductor: Peer) -> None:
-    with trio.move_on_after(1):
-        await conductor.close()
-
-
 def main(words: Sequence[str]) -> int:
     """Be one of the processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the conductor
@@ -96,7 +91,7 @@ def main(words: Sequence[str]) -> int:
     except (WireError, trio.BrokenResourceError):
         return 1  # the conductor knows, or is gone
     run.run(conductor, peers)
-    trio.run(_hang_up, conductor)
+    trio.run(hang_up, conductor, list(peers.values()))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -101,6 +101,10 @@ class HostRun:
         """Talk to the conductor as long as the run goes on."""
         nursery.start_soon(self._read)
         nursery.start_soon(self._write)
+
+    def lines(self) -> Iterable[Peer]:
+        """Return the line to the conductor."""
+        return (self._conductor,)
 
     async def _read(self) -> None:
         try:

@@ -1,0 +1,271 @@
+"""Hosts that wait for work, joined by TCP and mutual TLS on the loopback; each a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import S
+from emulator.wire.certificates import create
+from scenarios.hosts.deploy import deploy
+from scenarios.hosts.hosts_file import HostsFile, read_hosts
+from scenarios.load import InputError, read
+from scenarios.replay import replay
+from scenarios.report import Run
+from scenarios.run import run_scenario
+from scenarios.spec import RunSpec
+from scenarios.version import version
+
+_FOR_S = 0.2
+_SEED = 5
+
+
+def spec_of(for_s: float = _FOR_S, rate: float = float("inf")) -> RunSpec:
+    label, text = read("chain")
+    return RunSpec(
+        label=label, text=text, settings=("links=4",), seed=_SEED, for_ns=round(for_s * 1e9), rate=rate, faults=()
+    )
+
+
+@dataclass
+class Host:
+    """A host's process, and the port at which it listens."""
+
+    name: str
+    process: subprocess.Popen[str]
+    port: int
+
+    def line(self, pattern: str) -> str:
+        """Wait for a line that it prints."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if re.search(pattern, line):
+                return line
+        raise AssertionError(f"{self.name} ended without a word of {pattern!r}")
+
+
+Start = Callable[..., Host]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with the certificates of west, east and the conductor."""
+    create(tmp_path / "certs", ["west", "east", "conductor"])
+    return tmp_path
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a function that starts a host; all of them are ended after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(name: str, *args: str) -> Host:
+        command = [sys.executable, "-c", "from scenarios.cli import main; main()", "host", name, "--port", "0", *args]
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+        started.append(process)
+        host = Host(name, process, 0)
+        host.port = int(host.line("listens at").rpartition(":")[2])
+        return host
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def hosts_file(folder: Path, hosts: list[Host], **keys: Any) -> tuple[HostsFile, str]:
+    """Write the file of a deployment, and return it with its path."""
+    settings = {"certificates": "certs"} | keys
+    lines = [
+        f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in settings.items()
+    ]
+    for host in hosts:
+        lines += ["[[host]]", f"name = '{host.name}'", f"address = '127.0.0.1:{host.port}'", "actors = 'auto'"]
+    path = folder / "hosts.toml"
+    path.write_text("\n".join(lines))
+    return read_hosts(str(path)), str(path)
+
+
+def alone() -> str:
+    return run_scenario("chain", for_s=_FOR_S, seed=_SEED, settings=("links=4",)).world.network.history.sha256()
+
+
+def sha256(run: Run) -> str:
+    return run.world.network.history.sha256()
+
+
+def test_two_hosts_joined_by_tls_write_the_history_of_one_process_one_run_after_the_other(
+    folder: Path, start: Start
+) -> None:
+    hosts = [start(name, "--certificates", str(folder / "certs")) for name in ("west", "east")]
+    file, path = hosts_file(folder, hosts)
+    first, second = (deploy(spec_of(), file, file=path) for _ in range(2))
+    assert sha256(first) == sha256(second) == alone()
+    assert first.good
+
+
+def test_hosts_without_certificates_are_for_the_loopback_and_must_be_asked_for(folder: Path, start: Start) -> None:
+    hosts = [start(name, "--plain") for name in ("west", "east")]
+    file, path = hosts_file(folder, hosts, certificates="", plain=True)
+    assert sha256(deploy(spec_of(), file, file=path)) == alone()
+
+
+def once_it_runs(host: Host, do: Callable[[], object]) -> threading.Thread:
+    """Do something as soon as a host has begun to run its share."""
+
+    def wait() -> None:
+        host.line("runs its share")
+        do()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def pair(folder: Path, start: Start) -> tuple[Host, Host]:
+    """Return two hosts with certificates."""
+    west, east = (start(name, "--certificates", str(folder / "certs")) for name in ("west", "east"))
+    return west, east
+
+
+def test_a_host_that_is_killed_ends_the_run_and_serves_again_once_it_is_back(
+    folder: Path, start: Start, pair: tuple[Host, Host]
+) -> None:
+    west, east = pair
+    file, path = hosts_file(folder, [west, east])
+    killer = once_it_runs(east, east.process.kill)
+    record = folder / "run.rec"
+    run = deploy(spec_of(for_s=600.0, rate=1.0), file, file=path, record=record)
+    killer.join()
+    assert [violation.invariant for violation in run.trouble] == ["hosts"]
+    assert "east" in run.trouble[0].text
+    assert not run.good
+    assert record.stat().st_size > 0
+    west.line("the run is over: .*east")
+    again, path = hosts_file(folder, [west, start("east", "--certificates", str(folder / "certs"))])
+    assert sha256(deploy(spec_of(), again, file=path)) == alone()
+
+
+def test_a_host_that_hangs_is_awaited_and_said_to_be_and_the_run_ends_at_the_limit(
+    folder: Path, pair: tuple[Host, Host]
+) -> None:
+    west, east = pair
+    file, path = hosts_file(folder, [west, east], limit_s=3.0)
+    stopper = once_it_runs(east, lambda: os.kill(east.process.pid, signal.SIGSTOP))
+    told: list[str] = []
+    run = deploy(spec_of(for_s=600.0, rate=1.0), file, file=path, tell=told.append)
+    stopper.join()
+    assert "emulated time stands still: east is awaited" in told
+    assert re.search(r"(nothing was heard of it|heard nothing of east) for 3 s", run.trouble[0].text)
+
+
+def test_a_host_that_comes_back_in_time_changes_nothing(folder: Path, pair: tuple[Host, Host]) -> None:
+    west, east = pair
+    file, path = hosts_file(folder, [west, east])
+    stopper = once_it_runs(east, lambda: os.kill(east.process.pid, signal.SIGSTOP))
+    told: list[str] = []
+
+    def go_on(line: str) -> None:
+        told.append(line)
+        if "is awaited" in line:
+            os.kill(east.process.pid, signal.SIGCONT)
+
+    run = deploy(spec_of(), file, file=path, tell=go_on)
+    stopper.join()
+    assert told == ["emulated time stands still: east is awaited", "east is back"]
+    assert sha256(run) == alone()
+
+
+def test_ctrl_c_ends_the_span_at_one_instant_on_all_hosts_and_the_record_replays(
+    folder: Path, pair: tuple[Host, Host]
+) -> None:
+    file, path = hosts_file(folder, list(pair))
+    interrupter = once_it_runs(pair[0], lambda: os.kill(os.getpid(), signal.SIGINT))
+    record = folder / "run.rec"
+    run = deploy(spec_of(for_s=600.0, rate=1.0), file, file=path, record=record)
+    interrupter.join()
+    assert run.outcome.interrupted
+    assert run.good
+    assert run.outcome.emulated_ns < 600 * S
+    assert replay(str(record)).difference is None
+
+
+def test_whoever_conducts_without_the_right_certificate_is_refused_and_the_host_goes_on(
+    folder: Path, pair: tuple[Host, Host]
+) -> None:
+    west, east = pair
+    create(folder / "others", ["west", "east", "conductor"])
+    bad, path = hosts_file(folder, [west, east], certificates="others")
+    with pytest.raises(InputError, match=r"host west at .*: the certificate of west is of another authority"):
+        deploy(spec_of(), bad, file=path)
+    bad, path = hosts_file(folder, [west, east], certificates="", plain=True)
+    with pytest.raises(InputError, match=f"host west at 127.0.0.1:{west.port}: "):
+        deploy(spec_of(), bad, file=path)
+    east.port, west.port = west.port, east.port
+    bad, path = hosts_file(folder, [west, east])
+    with pytest.raises(InputError, match=r"host west at .*: the certificate at west is that of another host"):
+        deploy(spec_of(), bad, file=path)
+    east.port, west.port = west.port, east.port
+    good, path = hosts_file(folder, [west, east])
+    assert sha256(deploy(spec_of(), good, file=path)) == alone()
+
+
+def test_hosts_of_another_version_are_refused_and_both_versions_named(
+    folder: Path, pair: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, path = hosts_file(folder, list(pair))
+    monkeypatch.setattr("scenarios.hosts.deploy.version", lambda: "0.0.1")
+    told = rf"versions differ: conductor has 0\.0\.1 .*, (west|east) has {re.escape(version())} "
+    with pytest.raises(InputError, match=told):
+        deploy(spec_of(), file, file=path)
+
+
+def test_an_address_where_nobody_is_is_named_before_anything_starts(folder: Path, pair: tuple[Host, Host]) -> None:
+    west, east = pair
+    east.process.kill()
+    east.process.wait()
+    file, path = hosts_file(folder, [west, east])
+    with pytest.raises(InputError, match=f"host east at 127.0.0.1:{east.port}: cannot be reached"):
+        deploy(spec_of(), file, file=path)
+    west.line("no run")
+
+
+def test_a_stranger_who_sends_anything_costs_nobody_anything(folder: Path, pair: tuple[Host, Host]) -> None:
+    west, east = pair
+    with socket.create_connection(("127.0.0.1", west.port)) as stranger:
+        stranger.sendall(b"\x93\xff" * 1000)
+        west.line("127.0.0.1 port .*: ")
+    file, path = hosts_file(folder, [west, east])
+    assert sha256(deploy(spec_of(), file, file=path)) == alone()
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("west",), "expected either --certificates FOLDER, or --plain"),
+        (("west", "--certificates", "nowhere"), "nowhere/authority.crt: no such file"),
+        (("west", "--plain", "--port", "70000"), "--port 70000: expected a number from 0 to 65535"),
+        (("west", "--plain", "--address", "192.0.2.77"), "cannot listen at 192.0.2.77:7411: "),
+    ],
+)
+def test_a_host_that_cannot_begin_says_why(qie: Any, args: tuple[str, ...], told: str) -> None:
+    done = qie("host", *args)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

@@ -10,11 +10,16 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Final
 
+import msgspec
+
 from emulator import Actor, BellMeasurement, Engine, Envelope, Handler, MemoryNoise, Message, Network
 from emulator.quantum import werner
 from emulator.time import Timeline
 
+from .load import read
+from .report import as_json
 from .run import run_scenario
+from .spec import RunSpec
 
 _REPETITIONS: Final = 3
 _ACTORS: Final = 100
@@ -39,6 +44,8 @@ C10_SETTINGS: Final = (
     "route.0.cutoff_s=1",
 )
 
+HOSTS_END_NODES: Final = 50  # per city
+HOSTS_FOR_S: Final = 5.0
 
 # A hub with 200 end nodes at 10 km, two memories each, 100 flows at once through the hub; otherwise as above.
 STAR_LEAVES: Final = 200
@@ -220,6 +227,36 @@ def _metro() -> dict[str, Any]:
     return figures
 
 
+def _hosts() -> dict[str, Any]:
+    """Run the default scenario on one process, two and three as fast as it goes, and on two in real time."""
+    from .hosts.deploy import deploy  # noqa: PLC0415  (needs an extra)
+
+    label, text = read("berlin-frankfurt")
+    spec = RunSpec(
+        label=label,
+        text=text,
+        settings=(f"end_nodes={HOSTS_END_NODES}",),
+        seed=1,
+        for_ns=round(HOSTS_FOR_S * 1e9),
+        rate=math.inf,
+    )
+    figures: dict[str, Any] = {}
+    for hosts in (1, 2, 3):
+        run = deploy(spec, hosts)
+        data = as_json(run)
+        pairs = sum(pair["delivered"] for pair in data["pairs"])
+        figures |= {
+            f"emulated_per_wall_{hosts}": HOSTS_FOR_S / run.wall_s,
+            f"events_per_s_{hosts}": data["events"] / run.wall_s,
+            f"promises_per_s_{hosts}": sum(host["promises"] for host in data["hosts"]) / run.wall_s,
+            f"round_trips_per_delivered_pair_{hosts}": sum(host["waits"] for host in data["hosts"]) / pairs,
+        }
+        figures |= {f"cpu_s_{hosts}_{host['name']}": host["cpu_s"] for host in data["hosts"]}
+    paced = deploy(msgspec.structs.replace(spec, rate=1.0), 2)
+    lag = as_json(paced)["lag_ms"]
+    return figures | {"realtime_factor": HOSTS_FOR_S / paced.wall_s, "lag_ms_p99": lag["p99"], "lag_ms_max": lag["max"]}
+
+
 def _scenario(name: str, emulated_s: float, settings: tuple[str, ...]) -> dict[str, Any]:
     run = run_scenario(name, for_s=emulated_s, seed=1, settings=settings)
     routes = run.world.monitor.routes.values()
@@ -240,6 +277,7 @@ BENCHES: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "chain": _chain,
     "star": _star,
     "metro": _metro,
+    "hosts": _hosts,
 }
 
 

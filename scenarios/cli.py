@@ -690,12 +690,12 @@ def certs(
 def bench(
     name: str, *, json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None
 ) -> int:
-    """Measure: kernel (events, wake-ups), swap (of two pairs), chain (ten links), star, metro (50 to 1000 end nodes).
+    """Measure: kernel (events), swap (of two pairs), chain (ten links), star, metro (of 50 to 1000), hosts.
 
     Parameters
     ----------
     name
-        kernel, swap, chain, star or metro.
+        kernel, swap, chain, star, metro or hosts.
     json_
         Write the figures as JSON to this file (- for standard output).
     """

@@ -94,6 +94,7 @@ class Conductor:
         self._changed = trio.Event()
         self._putting = False
         self._going = self._over = False
+        self.wall_s: float | None = None  # from the word to begin until everything had come to rest
         self.interrupted = False
 
     async def run(self, addresses: list[tuple[str, str, int]]) -> Outcome:
@@ -111,7 +112,9 @@ class Conductor:
                 self._check()
                 self._going = True
                 self._say(Go())
+                started_s = time.perf_counter()
                 await self._until(self._is_settled, None)
+                self.wall_s = time.perf_counter() - started_s
                 self._say(Finish())
                 await self._until(lambda: all(host.summary for host in self.hosts.values()), "to account for the rest")
             except ConductError as error:

@@ -91,11 +91,11 @@ class _Session:
 
     def run(self) -> Run:
         started_s = time.perf_counter()
-        outcome, work, trouble = trio.run(self._run, restrict_keyboard_interrupt_to_checkpoints=True)
-        wall_s = time.perf_counter() - started_s
+        outcome, work, trouble, ran_s = trio.run(self._run, restrict_keyboard_interrupt_to_checkpoints=True)
+        wall_s = time.perf_counter() - started_s if ran_s is None else ran_s
         return Run(self.name, self.spec.seed, self.spec.rate, self.world, outcome, wall_s, work=work, trouble=trouble)
 
-    async def _run(self) -> tuple[Outcome, Work, tuple[Violation, ...]]:
+    async def _run(self) -> tuple[Outcome, Work, tuple[Violation, ...], float | None]:
         async with self._streams() as streams:
             limit_s = self.hosts.limit_s if isinstance(self.hosts, HostsFile) else _LIMIT_S
             conductor = Conductor(self.spec, self.world, self.places, streams, tell=self.tell, limit_s=limit_s)
@@ -114,7 +114,7 @@ class _Session:
                 now_ns = conductor.gather.now_ns
                 outcome = Outcome(now_ns, interrupted=False, leaks={})
                 trouble = (Violation("hosts", now_ns, (), str(error)),)
-            return outcome, conductor.work(), trouble
+            return outcome, conductor.work(), trouble, conductor.wall_s
 
     @property
     def _addresses(self) -> list[tuple[str, str, int]]:

@@ -120,7 +120,7 @@ class Engine:
         if self._open.pop(qubit, None) is None:
             raise QubitError(f"{_name(qubit)} is not open")
         if qubit in self._qubits:
-            self.discard(qubit)
+            self._drop(qubit)
 
     def store(self, qubit: QubitId, noise: Noise, time_ns: int) -> None:
         """Let an open position, and a qubit in it, decohere like `noise` from now on."""
@@ -168,7 +168,7 @@ class Engine:
         self._place(state, [_Qubit(q, state, self._open.get(q, PERFECT), t, loaded=full) for q, t, full in halves])
         for half in (a, b):
             if half not in self._open:
-                self.discard(half)
+                self._drop(half)
 
     def new_state(self, r: Array, qubits: Sequence[QubitId], time_ns: int) -> None:
         """Put a state, shape (4,)*n, into n open positions; raises UnphysicalStateError if it is not one."""
@@ -296,10 +296,7 @@ class Engine:
 
     def discard(self, qubit: QubitId) -> None:
         """Trace a qubit out of its state."""
-        target = self._qubits[qubit]
-        state = target.state
-        self._remove(state, (target,), tensor.discard(state.tensor(), state.qubits.index(target)))
-        state.bells = None
+        self._drop(qubit)
 
     # -- moving to another engine --------------------------------------------------------------------------------------
 
@@ -351,6 +348,12 @@ class Engine:
         return state.tensor().copy(), [q.id for q in state.qubits]
 
     # -- inner workings --------------------------------------------------------------------------------------------
+
+    def _drop(self, qubit: QubitId) -> None:
+        target = self._qubits[qubit]
+        state = target.state
+        self._remove(state, (target,), tensor.discard(state.tensor(), state.qubits.index(target)))
+        state.bells = None
 
     def _new_state(self, r: Array, qubits: Sequence[QubitId], time_ns: int) -> None:
         for qubit in qubits:

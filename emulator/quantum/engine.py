@@ -316,7 +316,12 @@ class Engine:
         n = len(joint.qubits)
         if not 1 <= n <= MAX_QUBITS or len(joint.r) != 4**n or not abs(joint.r[0] - 1) <= 1e-6:
             raise UnphysicalStateError(f"{len(joint.r)} numbers are no state of {n} qubits")
-        state = _State(list(joint.r) if n == 2 else np.array(joint.r).reshape((4,) * n), joint.bells)
+        r = np.array(joint.r)
+        if not np.abs(r).max() <= 1 + 1e-6:  # or if one is not a number; of what is subtler the sender takes care
+            raise UnphysicalStateError("the numbers of a state lie within [-1, 1]")
+        if joint.bells is not None and not all(0 <= bell < 4 for bell in joint.bells):
+            raise UnphysicalStateError(f"there are no Bell states {joint.bells}")
+        state = _State(list(joint.r) if n == 2 else r.reshape((4,) * n), joint.bells)
         qubits = [_Qubit(q.id, state, q.noise, q.touched_ns, loaded=q.loaded) for q in joint.qubits]
         for qubit, stored in zip(qubits, joint.qubits, strict=True):
             qubit.begun_ns, qubit.dephased = stored.begun_ns, stored.dephased

@@ -101,6 +101,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._milestone: Moment | None = None
         self._stopped_at = (-1, -1)  # horizon, and what was due beyond it, when the gate opened last
         self._holds = 0
+        self._most = _BURST  # how many events the driver runs before the hook is asked
         self._limit_ns = _STOP  # the driver runs nothing later; any change of plan sets it to _STOP: ask the hook again
         self._deadline_ns = NEVER_NS  # trio's first deadline, as of the last rest
         self._turn = -math.inf  # the deadline that trio is to expire in this pass of its loop
@@ -378,7 +379,8 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
             self.now_ns = time_ns
             if self._paced:
                 self.lag.add(self._pace.lag_ns(time_ns))
-        self.rank = DEADLINE_RANK
+        if not self._holds:  # or it expires in the middle of an event, which keeps its rank
+            self.rank = DEADLINE_RANK
         self._turn = deadline
         return 0.0
 
@@ -386,8 +388,12 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         if self._agenda.sleeper_is_next():  # it needs no driver, which saves a pass of trio's loop, half of the cost
             return self._wake_sleeper()
         self._limit_ns = min(self._deadline_ns, self._horizon_ns)
-        if self._milestone is not None and self._milestone[0] <= self._limit_ns:  # stop before it, or at its instant
-            self._limit_ns = max(self._milestone[0] - 1, self._heap[0][0])
+        self._most = _BURST
+        if self._milestone is not None and self._milestone[0] <= self._limit_ns:
+            if self._milestone[0] > (time_ns := self._heap[0][0]):
+                self._limit_ns = self._milestone[0] - 1
+            else:  # at its instant: one by one
+                self._limit_ns, self._most = time_ns, 1
         self._driver.wake()  # ready before what I/O is about to wake, so it runs first, and the limit still holds
         return 0.0
 
@@ -437,7 +443,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
     def _run_burst(self) -> None:
         """Run events until one wakes a task, which must come to rest before the next."""
         agenda, heap = self._agenda, self._heap
-        for _ in repeat(None, _BURST):
+        for _ in repeat(None, self._most):
             if not heap or heap[0][0] > self._limit_ns:  # a handler may change the limit
                 return
             self.now_ns, self.rank, _, fn, args = heappop(heap)
@@ -450,7 +456,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         """Do the same, as far as the wall clock has come."""
         agenda, heap = self._agenda, self._heap
         lag_ns, add_lag = self._pace.lag_ns, self.lag.add
-        for _ in repeat(None, _BURST):
+        for _ in repeat(None, self._most):
             if not heap or (time_ns := heap[0][0]) > self._limit_ns or (late_ns := lag_ns(time_ns)) < 0:
                 return
             self.now_ns, self.rank, _, fn, args = heappop(heap)

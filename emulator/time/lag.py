@@ -38,7 +38,7 @@ class LagHistogram:
             self._counts[(shift << _OCTAVE_BITS) + (min(ns, _LARGEST) >> shift)] += 1
 
     def add_all(self, counts: Mapping[int, int], max_ns: int) -> None:
-        """Count what another histogram has counted: its `counts` and its largest lag. Raises ValueError if it has not."""
+        """Count what another histogram has counted: its `counts` and its largest lag. ValueError if it has not."""
         if any(not 0 <= index < _CLASSES or count < 0 for index, count in counts.items()):
             raise ValueError(f"no counts of lags: {dict(counts)}")
         self.max_ns = max(self.max_ns, max_ns)

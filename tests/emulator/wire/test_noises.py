@@ -142,7 +142,7 @@ BAD: list[NoiseData] = [
 
 @pytest.mark.parametrize("number", range(len(BAD)))
 def test_what_is_no_model_of_noise_is_refused_in_one_line(number: int) -> None:
-    with pytest.raises(WireError, match="^not a model of noise: ") as refused:
+    with pytest.raises(WireError, match=r"^not a model of noise: ") as refused:
         noise_of(BAD[number])
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 300

@@ -60,10 +60,7 @@ class Act:
 
 
 def _view(engine: Engine, _: int, q: tuple[QubitId, ...]) -> object:
-    if isinstance(engine, SharedEngine):
-        found = engine.view(*q)
-    else:
-        found = engine.snapshot(*q, *engine.partners(*q))
+    found = engine.view(*q) if isinstance(engine, SharedEngine) else engine.snapshot(*q, *engine.partners(*q))
     return found.r, found.bells, [memory[1:] for memory in found.memories], found.dephased
 
 

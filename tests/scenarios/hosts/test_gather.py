@@ -102,6 +102,23 @@ def shown(witness: Witness) -> Callable[[Record], SnapshotData]:
     return find
 
 
+def deliver(hosts: list[Host], gather: Gather, witness: Witness, rng: random.Random) -> None:
+    """Let what hosts tell arrive, in a random order of the hosts."""
+    while talking := [host for host in hosts if host.told]:
+        host = rng.choice(talking)
+        frame = host.told.popleft()
+        if isinstance(frame, View):
+            witness.put(frame.actor, frame.snapshot)
+            continue
+        assert isinstance(frame, Records)
+        before_ns = gather.now_ns
+        for entry in gather.take(host.name, frame.until_ns, frame.data):
+            assert before_ns <= entry[0] < gather.now_ns
+            gather.add(entry)
+    for entry in gather.finish():
+        gather.add(entry)
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_records_of_hosts_make_the_history_of_one_process_however_they_come(count: int) -> None:
     for seed in range(25):
@@ -126,19 +143,7 @@ def test_records_of_hosts_make_the_history_of_one_process_however_they_come(coun
         merged, witness = Elsewhere().history(keep=True), Witness()
         together = Observers(merged, shown(witness))
         gather = Gather(merged, [host.name for host in hosts], merged.observed_messages)
-        while talking := [host for host in hosts if host.told]:
-            host = rng.choice(talking)
-            frame = host.told.popleft()
-            if isinstance(frame, View):
-                witness.put(frame.actor, frame.snapshot)
-                continue
-            assert isinstance(frame, Records)
-            before_ns = gather.now_ns
-            for entry in gather.take(host.name, frame.until_ns, frame.data):
-                assert before_ns <= entry[0] < gather.now_ns, f"seed {seed}"
-                gather.add(entry)
-        for entry in gather.finish():
-            gather.add(entry)
+        deliver(hosts, gather, witness, rng)
 
         assert merged.sha256() == whole.sha256(), f"seed {seed}"
         assert merged.counts == whole.counts
@@ -198,8 +203,18 @@ def test_what_is_no_piece_of_history_is_refused(what: str) -> None:
         gather.take("east", 9, WRONG[what])
 
 
-@pytest.mark.parametrize("fields", [(), (1, 2, "x"), (1, 2, "x", ()), (1, 2, "x", 5), (1, 2, "x", ({},)),
-                                    (1, 2, "x", ("gather-greeting", "one")), (1, 2, "x", ("gather-greeting",))])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (),
+        (1, 2, "x"),
+        (1, 2, "x", ()),
+        (1, 2, "x", 5),
+        (1, 2, "x", ({},)),
+        (1, 2, "x", ("gather-greeting", "one")),
+        (1, 2, "x", ("gather-greeting",)),
+    ],
+)
 def test_a_message_that_is_none_is_refused(fields: tuple[Any, ...]) -> None:
     history = History()
     gather = Gather(history, ["east"], [Greeting])

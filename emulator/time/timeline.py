@@ -100,7 +100,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._horizon_ns = END_NS
         self._milestone: Moment | None = None
         self._stopped_at = (-1, -1)  # horizon, and what was due beyond it, when the gate opened last
-        self._holds = 0
+        self._holds = self._stills = 0
         self._most = _BURST  # how many events the driver runs before the hook is asked
         self._limit_ns = _STOP  # the driver runs nothing later; any change of plan sets it to _STOP: ask the hook again
         self._deadline_ns = NEVER_NS  # trio's first deadline, as of the last rest
@@ -286,18 +286,21 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         return self._driver.task
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, *, still: bool = False) -> Iterator[None]:
         """Let emulated time stand still within the block, for work of the real world that takes no emulated time.
 
         No event runs, and no deadline expires that is later than now; tasks and I/O go on. Holds may overlap and nest.
+        still: no deadline expires at all, since an event is not over that comes before the deadlines of its instant.
         In paced runs time is late afterwards and catches up, unless `forgive` is called.
         """
         self._holds += 1
+        self._stills += still
         self._limit_ns = _STOP
         try:
             yield
         finally:
             self._holds -= 1
+            self._stills -= still
 
     def pause(self) -> None:
         """Stop emulated time until `resume`, for a person. Does nothing if it is paused."""
@@ -342,8 +345,8 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         deadline_ns = self._deadline_ns = self._instant_ns(deadline)
         if self._driver.task is None and (self._over or not self._holds):
             return self._serve_alone(deadline)
-        if self._holds or self._pace.paused:  # what is due at this very instant may still expire, or
-            return self._expire(deadline) if deadline_ns <= self.now_ns else math.inf  # move_on_after(0) would hang
+        if self._holds or self._pace.paused:  # a deadline that is set to now may still expire, or it would hang
+            return self._expire(deadline) if deadline_ns <= self.now_ns and not self._stills else math.inf
         if self._agenda.abandoned:
             self._agenda.sweep()
         event_ns = self._heap[0][0] if self._heap else NEVER_NS

@@ -354,7 +354,7 @@ class HostShare:
         self.waits += 1
         place = Place()
         self._blocked.append(place)
-        with self._network.timeline.hold():
+        with self._network.timeline.hold(still=True):
             while True:
                 wants: dict[str, Moment] = {}
                 self._engine.serve(now)

@@ -133,8 +133,9 @@ class ChannelAbroad(Channel):
         self._carry(arrival_ns, envelope)
 
     def settle(self) -> None:
-        """Count what has arrived meanwhile."""
-        while self._arrivals_ns and self._arrivals_ns[0] <= self._timeline.now_ns:
+        """Count what has arrived meanwhile, at this instant by rank."""
+        now = self._timeline.now_ns, self._timeline.rank
+        while self._arrivals_ns and (self._arrivals_ns[0], self.rank) < now:
             heappop(self._arrivals_ns)
             self.under_way -= 1
 

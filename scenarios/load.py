@@ -163,11 +163,11 @@ def _substitute(document: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def message_of(error: Any) -> str:
-    """Return pydantic's message in our words, with the value and what would be right."""
+def message_of(error: Any, model: Any = Scenario) -> str:
+    """Return pydantic's message in our words, with the value and what would be right; of what model it speaks."""
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
     if kind == "extra_forbidden":
-        return _unknown_key(error["loc"])
+        return _unknown_key(error["loc"], model)
     if kind == "missing":
         return f"{error['loc'][-1]} is missing"
     if kind == "value_error":
@@ -182,11 +182,11 @@ def message_of(error: Any) -> str:
     return f"{message[0].lower()}{message[1:]}, got {shown}"
 
 
-def _unknown_key(where: tuple[str | int, ...]) -> str:
+def _unknown_key(where: tuple[str | int, ...], model: Any) -> str:
     import difflib  # noqa: PLC0415  (only for an error message)
 
     key = str(where[-1])
-    known = _keys_at(where[:-1])
+    known = _keys_at(where[:-1], model)
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     units = [k for k in known if k.startswith(f"{key}_")]
     if units:
@@ -194,8 +194,7 @@ def _unknown_key(where: tuple[str | int, ...]) -> str:
     return f"unknown key {key!r}; " + (f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}")
 
 
-def _keys_at(where: tuple[str | int, ...]) -> list[str]:
-    model: Any = Scenario
+def _keys_at(where: tuple[str | int, ...], model: Any) -> list[str]:
     for part in where:
         if isinstance(part, str):
             annotation = model.model_fields[part].annotation

@@ -120,7 +120,7 @@ class Engine:
         if self._open.pop(qubit, None) is None:
             raise QubitError(f"{_name(qubit)} is not open")
         if qubit in self._qubits:
-            self.discard(qubit)
+            self._drop(qubit)
 
     def store(self, qubit: QubitId, noise: Noise, time_ns: int) -> None:
         """Let an open position, and a qubit in it, decohere like `noise` from now on."""
@@ -168,7 +168,7 @@ class Engine:
         self._place(state, [_Qubit(q, state, self._open.get(q, PERFECT), t, loaded=full) for q, t, full in halves])
         for half in (a, b):
             if half not in self._open:
-                self.discard(half)
+                self._drop(half)
 
     def new_state(self, r: Array, qubits: Sequence[QubitId], time_ns: int) -> None:
         """Put a state, shape (4,)*n, into n open positions; raises UnphysicalStateError if it is not one."""
@@ -296,10 +296,7 @@ class Engine:
 
     def discard(self, qubit: QubitId) -> None:
         """Trace a qubit out of its state."""
-        target = self._qubits[qubit]
-        state = target.state
-        self._remove(state, (target,), tensor.discard(state.tensor(), state.qubits.index(target)))
-        state.bells = None
+        self._drop(qubit)
 
     # -- moving to another engine --------------------------------------------------------------------------------------
 
@@ -319,7 +316,12 @@ class Engine:
         n = len(joint.qubits)
         if not 1 <= n <= MAX_QUBITS or len(joint.r) != 4**n or not abs(joint.r[0] - 1) <= 1e-6:
             raise UnphysicalStateError(f"{len(joint.r)} numbers are no state of {n} qubits")
-        state = _State(list(joint.r) if n == 2 else np.array(joint.r).reshape((4,) * n), joint.bells)
+        r = np.array(joint.r)
+        if not np.abs(r).max() <= 1 + 1e-6:  # or if one is not a number; of what is subtler the sender takes care
+            raise UnphysicalStateError("the numbers of a state lie within [-1, 1]")
+        if joint.bells is not None and not all(0 <= bell < 4 for bell in joint.bells):
+            raise UnphysicalStateError(f"there are no Bell states {joint.bells}")
+        state = _State(list(joint.r) if n == 2 else r.reshape((4,) * n), joint.bells)
         qubits = [_Qubit(q.id, state, q.noise, q.touched_ns, loaded=q.loaded) for q in joint.qubits]
         for qubit, stored in zip(qubits, joint.qubits, strict=True):
             qubit.begun_ns, qubit.dephased = stored.begun_ns, stored.dephased
@@ -351,6 +353,12 @@ class Engine:
         return state.tensor().copy(), [q.id for q in state.qubits]
 
     # -- inner workings --------------------------------------------------------------------------------------------
+
+    def _drop(self, qubit: QubitId) -> None:
+        target = self._qubits[qubit]
+        state = target.state
+        self._remove(state, (target,), tensor.discard(state.tensor(), state.qubits.index(target)))
+        state.bells = None
 
     def _new_state(self, r: Array, qubits: Sequence[QubitId], time_ns: int) -> None:
         for qubit in qubits:

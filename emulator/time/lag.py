@@ -38,7 +38,9 @@ class LagHistogram:
             self._counts[(shift << _OCTAVE_BITS) + (min(ns, _LARGEST) >> shift)] += 1
 
     def add_all(self, counts: Mapping[int, int], max_ns: int) -> None:
-        """Count what another histogram has counted: its `counts` and its largest lag."""
+        """Count what another histogram has counted: its `counts` and its largest lag. ValueError if it has not."""
+        if any(not 0 <= index < _CLASSES or count < 0 for index, count in counts.items()):
+            raise ValueError(f"no counts of lags: {dict(counts)}")
         self.max_ns = max(self.max_ns, max_ns)
         for index, count in counts.items():
             self._counts[index] += count

@@ -100,7 +100,8 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         self._horizon_ns = END_NS
         self._milestone: Moment | None = None
         self._stopped_at = (-1, -1)  # horizon, and what was due beyond it, when the gate opened last
-        self._holds = 0
+        self._holds = self._stills = 0
+        self._most = _BURST  # how many events the driver runs before the hook is asked
         self._limit_ns = _STOP  # the driver runs nothing later; any change of plan sets it to _STOP: ask the hook again
         self._deadline_ns = NEVER_NS  # trio's first deadline, as of the last rest
         self._turn = -math.inf  # the deadline that trio is to expire in this pass of its loop
@@ -285,18 +286,21 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         return self._driver.task
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, *, still: bool = False) -> Iterator[None]:
         """Let emulated time stand still within the block, for work of the real world that takes no emulated time.
 
         No event runs, and no deadline expires that is later than now; tasks and I/O go on. Holds may overlap and nest.
+        still: no deadline expires at all, since an event is not over that comes before the deadlines of its instant.
         In paced runs time is late afterwards and catches up, unless `forgive` is called.
         """
         self._holds += 1
+        self._stills += still
         self._limit_ns = _STOP
         try:
             yield
         finally:
             self._holds -= 1
+            self._stills -= still
 
     def pause(self) -> None:
         """Stop emulated time until `resume`, for a person. Does nothing if it is paused."""
@@ -341,8 +345,8 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         deadline_ns = self._deadline_ns = self._instant_ns(deadline)
         if self._driver.task is None and (self._over or not self._holds):
             return self._serve_alone(deadline)
-        if self._holds or self._pace.paused:  # what is due at this very instant may still expire, or
-            return self._expire(deadline) if deadline_ns <= self.now_ns else math.inf  # move_on_after(0) would hang
+        if self._holds or self._pace.paused:  # a deadline that is set to now may still expire, or it would hang
+            return self._expire(deadline) if deadline_ns <= self.now_ns and not self._stills else math.inf
         if self._agenda.abandoned:
             self._agenda.sweep()
         event_ns = self._heap[0][0] if self._heap else NEVER_NS
@@ -378,7 +382,8 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
             self.now_ns = time_ns
             if self._paced:
                 self.lag.add(self._pace.lag_ns(time_ns))
-        self.rank = DEADLINE_RANK
+        if not self._holds:  # or it expires in the middle of an event, which keeps its rank
+            self.rank = DEADLINE_RANK
         self._turn = deadline
         return 0.0
 
@@ -386,8 +391,12 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         if self._agenda.sleeper_is_next():  # it needs no driver, which saves a pass of trio's loop, half of the cost
             return self._wake_sleeper()
         self._limit_ns = min(self._deadline_ns, self._horizon_ns)
-        if self._milestone is not None and self._milestone[0] <= self._limit_ns:  # stop before it, or at its instant
-            self._limit_ns = max(self._milestone[0] - 1, self._heap[0][0])
+        self._most = _BURST
+        if self._milestone is not None and self._milestone[0] <= self._limit_ns:
+            if self._milestone[0] > (time_ns := self._heap[0][0]):
+                self._limit_ns = self._milestone[0] - 1
+            else:  # at its instant: one by one
+                self._limit_ns, self._most = time_ns, 1
         self._driver.wake()  # ready before what I/O is about to wake, so it runs first, and the limit still holds
         return 0.0
 
@@ -437,7 +446,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
     def _run_burst(self) -> None:
         """Run events until one wakes a task, which must come to rest before the next."""
         agenda, heap = self._agenda, self._heap
-        for _ in repeat(None, _BURST):
+        for _ in repeat(None, self._most):
             if not heap or heap[0][0] > self._limit_ns:  # a handler may change the limit
                 return
             self.now_ns, self.rank, _, fn, args = heappop(heap)
@@ -450,7 +459,7 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         """Do the same, as far as the wall clock has come."""
         agenda, heap = self._agenda, self._heap
         lag_ns, add_lag = self._pace.lag_ns, self.lag.add
-        for _ in repeat(None, _BURST):
+        for _ in repeat(None, self._most):
             if not heap or (time_ns := heap[0][0]) > self._limit_ns or (late_ns := lag_ns(time_ns)) < 0:
                 return
             self.now_ns, self.rank, _, fn, args = heappop(heap)

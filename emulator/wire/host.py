@@ -85,6 +85,32 @@ class HostHistory(History):
         super().add(time_ns, actor, kind, fields)
 
 
+class Portals(trio.abc.Instrument):
+    """Lets tasks wait in the middle of an event (see greenback): those that `enter`, and all that they start."""
+
+    def __init__(self) -> None:
+        self._tasks: set[trio.lowlevel.Task] = set()
+
+    async def enter(self) -> None:
+        """Let the present task wait, and those that it starts."""
+        await greenback.ensure_portal()
+        self._tasks.add(trio.lowlevel.current_task())
+
+    def leave(self) -> None:
+        """Let those that the present task starts be as any."""
+        self._tasks.discard(trio.lowlevel.current_task())
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """Let the children of those who wait do so, too."""
+        if task.parent_nursery is not None and task.parent_nursery.parent_task in self._tasks:
+            greenback.bestow_portal(task)
+            self._tasks.add(task)
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """Forget it."""
+        self._tasks.discard(task)
+
+
 class HostShare:
     """What one host runs of a network: the actors that `homes` gives to `me`. `homes` names the host of each actor."""
 
@@ -104,6 +130,7 @@ class HostShare:
         self._sent = self._received = 0
         self._blocked: list[Place] = []  # operations that wait for their turn
         self._settled = Place()
+        self._portals = Portals()
         self._finished = False
         self.promises = 0  # positions told
         self.waits = 0  # operations that waited for others
@@ -153,6 +180,8 @@ class HostShare:
 
     async def begin(self, nursery: trio.Nursery) -> None:
         """Begin to talk to the other hosts."""
+        self._portals.leave()
+        trio.lowlevel.add_instrument(self._portals)
         for name, peer in self._peers.items():
             nursery.start_soon(self._read, name, peer)
             nursery.start_soon(self._write, name, peer)
@@ -163,8 +192,8 @@ class HostShare:
         greenback.bestow_portal(self._network.timeline.driver)
 
     async def enter(self) -> None:
-        """Let the present task wait in the middle of an event."""
-        await greenback.ensure_portal()
+        """Let the present task, and those that it starts, wait in the middle of an event."""
+        await self._portals.enter()
 
     async def end(self) -> None:
         """Let what is being written come to its end: a secured stream that is cancelled amid a frame is broken."""
@@ -367,7 +396,7 @@ class HostShare:
         self.waits += 1
         place = Place()
         self._blocked.append(place)
-        with self._network.timeline.hold():
+        with self._network.timeline.hold(still=True):
             while True:
                 wants: dict[str, Moment] = {}
                 self._engine.serve(now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from functools import lru_cache
 from typing import Final
 
@@ -9,10 +11,13 @@ import numpy as np
 
 from emulator.faults.hardware import Hastened
 from emulator.quantum import PERFECT, LindbladNoise, MemoryNoise, Noise
+from emulator.time import END_NS
 
 from .frames import NoiseData
-from .framing import WireError
+from .framing import WireError, one_line
 
+_DEPTH: Final = 100  # of faults that hasten what another has hastened
+_SECOND_NS: Final = 10**9
 _PARTS: Final = ("t1_s", "t2_s", "depolarising_s", "z_equilibrium", "dephasing_s", "dephasing_exponent")
 
 
@@ -31,19 +36,29 @@ def noise_data(noise: Noise) -> NoiseData:
 def noise_of(data: NoiseData) -> Noise:
     """Return the model. Raises WireError for what is none."""
     try:
-        return _made(data[0], tuple(data[1]))
-    except (ValueError, TypeError) as error:
+        return _made(data[0], array("d", data[1]).tobytes())
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise WireError(f"not a model of noise: {error}") from error
 
 
 @lru_cache(maxsize=1024)
-def _made(kind: str, numbers: tuple[float, ...]) -> Noise:
+def _made(kind: str, packed: bytes) -> Noise:  # packed, since for floats 0 is as good a key as -0, but not the same bit
+    made = _unpacked(kind, array("d", packed).tolist())
+    with np.errstate(all="ignore"):
+        factors = made.factors(END_NS // 2, END_NS)
+        numbers = made.matrix(0, _SECOND_NS) if factors is None else np.array(factors)
+    if not np.abs(numbers).max() <= 1 + 1e-3:
+        raise ValueError(f"{kind} that grows without end")
+    return made
+
+
+def _unpacked(kind: str, numbers: list[float]) -> Noise:
     first, _, rest = kind.partition(" ")
-    if first == "hastened" and rest and rest.count(" ") < 8:
-        return Hastened(_made(rest, numbers[1:]), numbers[0])
+    if first == "hastened" and kind.count(" ") <= _DEPTH and numbers and 0 < numbers[0] < math.inf:
+        return Hastened(_unpacked(rest, numbers[1:]), numbers[0])
     if kind == "memory" and len(numbers) == len(_PARTS):
         made = MemoryNoise(*numbers)
         return PERFECT if made == PERFECT else made
-    if kind == "lindblad" and len(numbers) == 16:
+    if kind == "lindblad" and len(numbers) == 16 and not any(numbers[:4]):
         return LindbladNoise.of_generator(np.array(numbers).reshape(4, 4))
-    raise ValueError(f"{kind} with {len(numbers)} numbers")
+    raise ValueError(f"{one_line(kind, length_max=80)!r} with {len(numbers)} numbers")

@@ -43,6 +43,7 @@ from emulator.quantum import (
 )
 from emulator.quantum.engine import Z_AXIS
 from emulator.quantum.pauli import Array
+from emulator.time import END_NS
 
 from .frames import Fetch, Moment, Moved, MovedSeen, Slot, SlotState, State
 from .framing import Frame, WireError
@@ -79,10 +80,11 @@ class SharedEngine(Engine):
         self._passed_on: dict[QubitId, tuple[str, int]] = {}  # where qubits of others went from here
         self._made: set[QubitId] = set()  # positions here into which a pair has come
         self._requested: set[QubitId] = set()
-        self._slots: dict[QubitId, SlotState] = {}
+        self._slots: dict[QubitId, Noise | None] = {}
         self._asked_slots: set[QubitId] = set()
         self.waiting: list[Fetch | Slot] = []  # requests whose turn has not come
-        self._slot_hosts: dict[QubitId, str] = {}
+        self._sent_home: set[QubitId] = set()  # while requests are served
+        self._slot_hosts: dict[Slot, str] = {}
         self.fetched = 0  # states, so far
 
     # -- operations: each brings what it needs, then does as any engine ---------------------------------------------
@@ -121,9 +123,8 @@ class SharedEngine(Engine):
         if elsewhere:
             self.turn.until(lambda now, wants: self._slots_known(elsewhere, now, wants))
         for qubit in elsewhere:
-            answer = self._slots.pop(qubit)
-            if answer.noise is not None:
-                self._open[qubit] = noise_of(answer.noise)
+            if (noise := self._slots.pop(qubit)) is not None:
+                self._open[qubit] = noise
         self._made.update(qubit for qubit in (a, b) if qubit not in elsewhere and qubit in self._open)
         super().new_pair(r, a, b, times_ns=times_ns, bell=bell, loaded=loaded)
         for qubit in elsewhere:
@@ -222,6 +223,7 @@ class SharedEngine(Engine):
     def _is_ready(self, qubit: QubitId, now: Moment, wants: dict[str, Moment]) -> bool:
         found = self._qubits.get(qubit)
         if found is not None:
+            self._requested.discard(qubit)
             holders = {self._homes[partner.id[0]] for partner in found.state.qubits} - {self._me}
         elif qubit in self._away:
             if qubit not in self._requested:
@@ -260,77 +262,92 @@ class SharedEngine(Engine):
             case State():
                 self._arrive(frame)
             case Fetch():
-                self._check_host(frame.host)
-                if not self._pass_on(frame):
-                    self.waiting.append(frame)
+                self._asked_for_state(frame)
             case Slot():
                 self._asked_for_slot(host, frame)
             case SlotState():
-                self._told_of_slot(frame)
+                self._told_of_slot(host, frame)
             case Moved():
-                self._check_host(frame.host)
                 self._moved(host, frame)
             case MovedSeen():
-                if self._passed_on.get(frame.qubit, ("", -1))[1] == frame.moves:
-                    del self._passed_on[frame.qubit]
+                self._forget_way(frame)
             case _:
                 raise WireError(f"it says {type(frame).__name__}, which is not for now")
+
+    def _asked_for_state(self, frame: Fetch) -> None:
+        if self._homes.get(frame.qubit[0]) != frame.host:
+            raise WireError(f"it asks for the state of a qubit of {frame.qubit[0]} on behalf of {frame.host}")
+        moment = frame.time_ns, frame.rank
+        # What that host has asked for before is done, or it would not have come so far: the state came by another way.
+        self.waiting = [
+            r for r in self.waiting if isinstance(r, Slot) or r.host != frame.host or (r.time_ns, r.rank) >= moment
+        ]
+        self.waiting.append(frame)
 
     def _asked_for_slot(self, host: str, frame: Slot) -> None:
         if self._homes.get(frame.qubit[0]) != self._me:
             raise WireError(f"it asks for a position of {frame.qubit[0]}, who is not here")
-        self._slot_hosts[frame.qubit] = host
+        if frame in self._slot_hosts:
+            raise WireError(f"it asks twice for a position of {frame.qubit[0]}")
+        self._slot_hosts[frame] = host
         self.waiting.append(frame)
 
-    def _told_of_slot(self, frame: SlotState) -> None:
-        if frame.qubit not in self._asked_slots:
-            raise WireError("it tells of a position that nobody has asked for")
+    def _told_of_slot(self, host: str, frame: SlotState) -> None:
+        if frame.qubit not in self._asked_slots or self._homes[frame.qubit[0]] != host:
+            raise WireError("it tells of a position that nobody has asked it for")
+        self._slots[frame.qubit] = None if frame.noise is None else noise_of(frame.noise)
         self._asked_slots.discard(frame.qubit)
-        self._slots[frame.qubit] = frame
 
     def _moved(self, host: str, frame: Moved) -> None:
+        if self._homes.get(frame.qubit[0]) != self._me:
+            raise WireError(f"it tells of a qubit of {frame.qubit[0]}, who is not here")
+        if frame.host == self._me or frame.host not in self._homes.values():
+            raise WireError(f"it says that a qubit has gone to {frame.host!r}, where it cannot have gone")
         if frame.qubit in self._open and frame.moves > self._moves.get(frame.qubit, -1):
             self._moves[frame.qubit] = frame.moves
             if frame.qubit not in self._qubits:
                 self._away[frame.qubit] = frame.host
         self.turn.send(host, MovedSeen(frame.qubit, frame.moves))
 
+    def _forget_way(self, frame: MovedSeen) -> None:
+        there, moves = self._passed_on.get(frame.qubit, ("", -1))
+        if moves == frame.moves:
+            for request in self.waiting:  # they came before the home saw the news, maybe together with this frame
+                if isinstance(request, Fetch) and request.qubit == frame.qubit:
+                    self.turn.send(there, request)
+            self.waiting = [r for r in self.waiting if isinstance(r, Slot) or r.qubit != frame.qubit]
+            del self._passed_on[frame.qubit]
+
     def serve(self, position: Moment) -> None:
         """Answer the requests whose turn has come, now that this host has come to a position."""
-        for request in list(self.waiting):
-            if request in self.waiting and self._serve(request, position):  # or it was passed on with another's state
-                self.waiting.remove(request)
+        self._sent_home.clear()
+        served = True
+        while served and self.waiting:  # who has asked for what goes with another's request is passed on at once
+            left = [request for request in self.waiting if not self._serve(request, position)]
+            served = len(left) < len(self.waiting)
+            self.waiting = left
 
     def _serve(self, request: Fetch | Slot, position: Moment) -> bool:
         moment = request.time_ns, request.rank
         if isinstance(request, Slot):
             if position < moment:
                 return False
-            self._answer_slot(request.qubit)
+            self._answer_slot(self._slot_hosts.pop(request), request.qubit)
             return True
         found = self._qubits.get(request.qubit)
         if found is None:
-            return self._pass_on(request)
+            there = self._away.get(request.qubit) or self._passed_on.get(request.qubit, (None, 0))[0]
+            if there is None:
+                return request.qubit in self._sent_home  # has gone with another, or else is on its way to here
+            self.turn.send(there, request)
+            return True
         if position < moment and any(self._homes[partner.id[0]] == self._me for partner in found.state.qubits):
             return False
         self._ship(request.qubit, request.host)
         return True
 
-    def _pass_on(self, request: Fetch) -> bool:
-        """Pass a request on to where the state has gone; False: it is here, or on its way to here.
-
-        That must be done at once: the way may be forgotten as soon as whoever asks has heard of it.
-        """
-        if request.qubit in self._qubits:
-            return False
-        there = self._away.get(request.qubit) or self._passed_on.get(request.qubit, (None, 0))[0]
-        if there is None:
-            return False
-        self.turn.send(there, request)
-        return True
-
-    def _answer_slot(self, qubit: QubitId) -> None:
-        host, noise = self._slot_hosts.pop(qubit), self._open.get(qubit)
+    def _answer_slot(self, host: str, qubit: QubitId) -> None:
+        noise = self._open.get(qubit)
         if noise is not None:
             self._made.add(qubit)
             self._away[qubit] = host
@@ -349,16 +366,18 @@ class SharedEngine(Engine):
             elif home != to:
                 self._passed_on[each.id] = to, moves
                 self.turn.send(home, Moved(each.id, to, moves))
+            else:
+                self._sent_home.add(each.id)
             noise = noise_data(each.noise)
             data.append((each.id, noise, each.begun_ns, each.touched_ns, each.loaded, each.dephased, moves))
         self.turn.send(to, State(data, list(joint.r), joint.bells))
-        gone = {each.id for each in joint.qubits}
-        for request in [r for r in self.waiting if isinstance(r, Fetch) and r.qubit in gone and r.host != to]:
-            self.waiting.remove(request)
-            self.turn.send(to, request)
 
     def _arrive(self, frame: State) -> None:
-        self.fetched += 1
+        for qubit, _, begun_ns, touched_ns, _, dephased, _ in frame.qubits:
+            if qubit[0] not in self._homes:
+                raise WireError(f"it sends a qubit of {qubit[0]!r}, whom there is not")
+            if not 0 <= begun_ns <= touched_ns <= END_NS or not -1 <= dephased <= 1:
+                raise WireError(f"it sends a qubit of {qubit[0]} that cannot be")
         qubits = tuple(
             StoredQubit(qubit, noise_of(noise), begun_ns, touched_ns, loaded, dephased)
             for qubit, noise, begun_ns, touched_ns, loaded, dephased, _ in frame.qubits
@@ -367,12 +386,9 @@ class SharedEngine(Engine):
             self.adopt(JointState(qubits, tuple(frame.r), frame.bells))
         except (UnphysicalStateError, QubitError) as error:
             raise WireError(f"it sends a state that cannot be: {error}") from error
+        self.fetched += 1
         for qubit, *_, moves in frame.qubits:
             self._moves[qubit] = moves
-            self._requested.discard(qubit)  # it may go on to somebody else before it is used here
             self._away.pop(qubit, None)
             self._passed_on.pop(qubit, None)
-
-    def _check_host(self, host: str) -> None:
-        if host not in self._homes.values():
-            raise WireError(f"it speaks of a host {host!r}, which there is not")
+            self._requested.discard(qubit)

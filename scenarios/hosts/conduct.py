@@ -270,7 +270,10 @@ class Conductor:
                 host.halted_ns = frame.time_ns
                 self._put_in()
             case Summary():
-                host.summary = msgspec.msgpack.decode(frame.data)
+                try:
+                    host.summary = msgspec.msgpack.decode(frame.data, type=dict[str, Any])
+                except msgspec.MsgspecError as error:
+                    raise WireError(f"its summary is none: {error}") from error
             case Failed():
                 host.failed = host.failed or frame.reason
             case _:
@@ -294,9 +297,12 @@ class Conductor:
 
     def _outcome(self) -> Outcome:
         network = self.world.network
-        for entry in self.gather.finish():
-            network.timeline.now_ns = entry[0]
-            self.gather.add(entry)
+        try:
+            for entry in self.gather.finish():
+                network.timeline.now_ns = entry[0]
+                self.gather.add(entry)
+        except WireError as error:
+            raise ConductError(f"the end of the history is wrong: {error}") from error
         summaries = [host.summary or {} for host in self.hosts.values()]
         leaks: dict[str, int] = {}
         for summary in summaries:

@@ -20,6 +20,7 @@ from emulator import Engine, History, Snapshot
 from emulator.envelope import Envelope
 from emulator.messages import Message, message_types
 from emulator.quantum import QubitId
+from emulator.quantum.engine import MAX_QUBITS
 from emulator.wire.frames import SnapshotData
 from emulator.wire.framing import WireError
 from emulator.wire.noises import noise_of
@@ -27,6 +28,7 @@ from emulator.wire.noises import noise_of
 Entry: TypeAlias = tuple[int, str, str, tuple[Any, ...]]
 
 _MOST_BYTES: Final = 1 << 26
+_ENTRY: Final = [int, str, str, tuple]  # what an entry is made of
 
 
 class Witness(Engine):
@@ -37,14 +39,20 @@ class Witness(Engine):
         self._views: dict[str, deque[Snapshot]] = {}
 
     def put(self, actor: str, data: SnapshotData) -> None:
-        """Take what is true of the pair that an actor records next."""
+        """Take what is true of the pair that an actor records next. Raises WireError if that cannot be."""
         r, bells, memories, dephased = data
+        if not memories or len(r) != 4 ** min(len(memories), MAX_QUBITS) or len(dephased) != len(memories):
+            raise WireError(f"it shows {len(r)} numbers for {len(memories)} qubits of {actor}")
+        if bells is not None and not all(0 <= bell < 4 for bell in bells):
+            raise WireError(f"it shows a pair of {actor} in Bell states {bells}, which there are not")
         parts = tuple((noise_of(noise), begun_ns, touched_ns) for noise, begun_ns, touched_ns in memories)
         self._views.setdefault(actor, deque()).append(Snapshot(tuple(r), bells, parts, tuple(dephased)))
 
     def snapshot(self, *qubits: QubitId) -> Snapshot:
-        """Return what is true of the next pair that an actor records."""
-        return self._views[qubits[0][0]].popleft()
+        """Return what is true of the next pair that an actor records. Raises WireError if nobody has shown it."""
+        if not (views := self._views.get(qubits[0][0])):
+            raise WireError(f"it records a pair of {qubits[0][0]} that it has not shown")
+        return views.popleft()
 
     def partners(self, qubit: QubitId) -> list[QubitId]:
         """Return nobody: the view of a qubit shows them, too."""
@@ -90,6 +98,7 @@ class Gather:
     def __init__(self, history: History, hosts: Iterable[str], observed: Iterable[type[Message]]) -> None:
         self._history = history
         self._until_ns = dict.fromkeys(hosts, 0)
+        self._last_ns = self._until_ns.copy()  # of what has come, or is not to come any more
         self._entries: dict[str, deque[Entry]] = {host: deque() for host in self._until_ns}
         self._unpackers = {
             host: msgpack.Unpacker(use_list=False, max_buffer_size=_MOST_BYTES) for host in self._until_ns
@@ -103,11 +112,22 @@ class Gather:
         unpacker, entries = self._unpackers[host], self._entries[host]
         try:
             unpacker.feed(data)
-            entries.extend(unpacker)
+            for entry in unpacker:
+                self._check(host, entry)
+                entries.append(entry)
         except (ValueError, msgpack.UnpackException) as error:
             raise WireError(f"not a piece of history: {error}") from error
         self._until_ns[host] = max(until_ns, self._until_ns[host])
+        self._last_ns[host] = max(until_ns, self._last_ns[host])
         return self._release(min(self._until_ns.values()))
+
+    def _check(self, host: str, entry: Any) -> None:
+        if not (isinstance(entry, tuple) and len(entry) == 4 and [*map(type, entry)] == _ENTRY):
+            raise WireError("not a piece of history: it has something in it that is no record")
+        time_ns, actor, kind, _ = entry
+        if time_ns < self._last_ns[host]:
+            raise WireError(f"it tells that {actor} recorded {kind!r} at {time_ns} ns, when that was over")
+        self._last_ns[host] = time_ns
 
     def finish(self) -> list[Entry]:
         """Return what is left."""
@@ -125,10 +145,13 @@ class Gather:
         return ready
 
     def add(self, entry: Entry) -> None:
-        """Add an entry to the history, with its message as observers know it."""
+        """Add an entry to the history, with its message as observers know it. Raises WireError if it has none."""
         time_ns, actor, kind, fields = entry
-        if kind == "message" and (wanted := self._types.get(fields[3][0])) is not None:
-            fields = (*fields[:3], msgspec.convert(fields[3], wanted))
+        try:
+            if kind == "message" and (wanted := self._types.get(fields[3][0])) is not None:
+                fields = (*fields[:3], msgspec.convert(fields[3], wanted))
+        except (IndexError, TypeError, msgspec.ValidationError) as error:
+            raise WireError(f"it tells of a message to {actor} that is none: {error}") from error
         self._history.add(time_ns, actor, kind, fields)
 
 

@@ -16,13 +16,15 @@ actors = "auto"
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from emulator import Network
 from scenarios.load import InputError, message_of
@@ -34,6 +36,15 @@ DEFAULT_PORT: Final = 7411
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
 
 
+_ADDRESS: Final = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[\w.-]+))(:(?P<port>[0-9]{1,5}))?", re.ASCII)
+
+
+def _actors(value: object) -> object:
+    if value == "auto" or (isinstance(value, list) and value and all(isinstance(name, str) for name in value)):
+        return value
+    raise ValueError(f'expected names or patterns, such as ["berlin*", "schaepe"], or "auto", got {value!r}')
+
+
 class HostEntry(BaseModel):
     """One host."""
 
@@ -41,17 +52,16 @@ class HostEntry(BaseModel):
 
     name: Name
     address: str
-    actors: Literal["auto"] | list[str] = "auto"
+    actors: Annotated[Literal["auto"] | list[str], BeforeValidator(_actors)] = "auto"
 
     @property
     def where(self) -> tuple[str, int]:
         """Return its address and port. Raises ValueError if there is none in it."""
-        host, colon, port = self.address.rpartition(":")
-        if not colon:
-            return self.address, DEFAULT_PORT
-        if not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f"{self.address!r} is no address: expected HOST:PORT, such as 192.0.2.1:{DEFAULT_PORT}")
-        return host.strip("[]"), int(port)
+        found = _ADDRESS.fullmatch(self.address)
+        if found is None or not 0 < (port := int(found["port"] or DEFAULT_PORT)) < 65536:
+            some = f"HOST or HOST:PORT, such as 192.0.2.1:{DEFAULT_PORT} or [2001:db8::1]:{DEFAULT_PORT}"
+            raise ValueError(f"{self.address!r} is no address: expected {some}")
+        return (found["six"] or found["host"]).lower(), port
 
 
 class HostsFile(BaseModel):
@@ -63,7 +73,7 @@ class HostsFile(BaseModel):
     certificates: str = ""
     conductor: Name = "conductor"
     plain: bool = False
-    limit_s: float = Field(default=30.0, gt=0)
+    limit_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
 
     def folder(self, path: str) -> Path | None:
         """Return where the certificates are, if this file is at `path`; None: there are none."""
@@ -79,12 +89,18 @@ def read_hosts(path: str) -> HostsFile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError([f"{path}: no TOML: {error}"]) from None
     except ValidationError as error:
-        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {message_of(e)}" for e in error.errors(include_url=False)]
-        raise InputError(lines) from None
+        wrong = error.errors(include_url=False)
+        raise InputError([f"{path}: {'.'.join(map(str, e['loc']))}: {_message_of(e)}" for e in wrong]) from None
     errors = [f"{path}: {line}" for line in _contradictions(found)]
     if errors:
         raise InputError(errors)
     return found
+
+
+def _message_of(error: Any) -> str:
+    if error["type"] == "string_pattern_mismatch":
+        return f"expected letters, digits and hyphens between them, at most 63, got {error['input']!r}"
+    return message_of(error, HostsFile)
 
 
 def _contradictions(found: HostsFile) -> list[str]:
@@ -95,7 +111,7 @@ def _contradictions(found: HostsFile) -> list[str]:
         if host.name.lower() in names:
             errors.append(f"host.{number}.name: {host.name!r} is the name of host.{names[host.name.lower()]}, too")
         names.setdefault(host.name.lower(), number)
-        if host.name == found.conductor:
+        if host.name.lower() == found.conductor.lower():
             errors.append(f"host.{number}.name: {host.name!r} is the conductor's name; give another one by `conductor`")
         try:
             where = host.where
@@ -117,12 +133,16 @@ def placed(path: str, found: HostsFile, network: Network, weights: Mapping[str, 
     homes: dict[str, str] = {}
     automatic = [host.name for host in found.host if host.actors == "auto"]
     for number, host in enumerate(found.host):
+        twice: list[str] = []
         for pattern in () if host.actors == "auto" else host.actors:
             matches = fnmatch.filter(network.names, pattern)
             if not matches:
-                errors.append(f"{path}: host.{number}.actors: {pattern!r} is nobody of this scenario")
-            twice = [actor for actor in matches if homes.setdefault(actor, host.name) != host.name]
-            errors += [f"{path}: host.{number}.actors: {name!r} is placed on {homes[name]}, too" for name in twice]
+                errors.append(
+                    f"{path}: host.{number}.actors: {pattern!r} is nobody of this scenario{_meant(pattern, network)}"
+                )
+            twice += [actor for actor in matches if homes.setdefault(actor, host.name) != host.name]
+        where = f"{path}: host.{number}.actors"
+        errors += [f"{where}: {name!r} is placed on {homes[name]}, too; name it once" for name in dict.fromkeys(twice)]
     left = [name for name in network.names if name not in homes]
     if left and not automatic:
         some = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
@@ -130,6 +150,11 @@ def placed(path: str, found: HostsFile, network: Network, weights: Mapping[str, 
     if errors:
         raise InputError(errors)
     return _completed(path, found, network, weights, homes, automatic)
+
+
+def _meant(pattern: str, network: Network) -> str:
+    close = difflib.get_close_matches(pattern, network.names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(network.names[:5])}, ..."
 
 
 def _completed(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator import Channel, Envelope, Message, Timeline, encode
+from emulator.channel import ChannelAbroad
 
 NS_PER_KM = 4_890
 LENGTHS_KM = [1, 2, 17, 50, 101, 400, 664]
@@ -225,3 +226,101 @@ def test_a_fault_may_take_processing_away_but_cannot_outrun_light() -> None:
     with pytest.raises(ValueError, match="a fault delivers at 119 ns what left at 20 ns: too fast"):
         world.run()
     assert world.arrivals == []
+
+
+# -- to another host ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Twins:
+    """A channel to an actor here, and one to an actor elsewhere, of the same physics, with the same sends."""
+
+    settings: dict[str, Any]
+    rank: int = 5
+    arrived: list[tuple[int, Envelope]] = field(default_factory=list)
+    carried: list[tuple[int, Envelope]] = field(default_factory=list)
+    seen: list[tuple[list[bool], list[int], list[int]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.timeline = Timeline()
+        here = Channel(self.timeline, lambda e: self.arrived.append((self.timeline.now_ns, e)), **self.settings)
+        abroad = ChannelAbroad(self.timeline, lambda time_ns, e: self.carried.append((time_ns, e)), **self.settings)
+        self.channels = here, abroad
+        for channel in self.channels:
+            channel.rank = self.rank
+
+    def send(self, number: int) -> None:
+        envelope = Envelope("alice", 1, self.timeline.now_ns, Letter(number, "x" * (number % 5)), sequence=number)
+        taken = [channel.send(envelope) for channel in self.channels]
+        self.seen.append((taken, [c.under_way for c in self.channels], [c.refused for c in self.channels]))
+
+    def run(self) -> None:
+        self.timeline.run(self.timeline.sleep_until, 10**6)
+        self.channels[1].settle()
+        assert self.arrived == sorted(self.carried, key=lambda arrival: arrival[0])
+        assert [channel.under_way for channel in self.channels] == [0, 0]
+        for pairs in self.seen:
+            assert all(one == other for one, other in pairs), f"{pairs} in {self.seen}"
+
+
+@settings(derandomize=True, deadline=None, database=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from([1, 4, 6, 9])), max_size=30),
+    st.sampled_from([None, 1e9, 7.7e9]),
+    st.integers(1, 12),
+    st.integers(0, 3),
+    st.integers(1, 4),
+    st.lists(st.sampled_from([Drop({1, 4}), Duplicate(3), Delay(5, {0, 2, 3}), Delay(1)]), max_size=2),
+)
+def test_a_channel_to_another_host_counts_and_refuses_as_one_to_here(
+    sends: list[tuple[int, int]],
+    bit_rate_per_s: float | None,
+    latency_ns: int,
+    processing_ns: int,
+    capacity: int,
+    faults: list[Any],
+) -> None:
+    physics = {"latency_ns": latency_ns, "processing_ns": processing_ns, "bit_rate_per_s": bit_rate_per_s}
+    twins = Twins(physics | {"capacity": capacity})
+    for channel in twins.channels:
+        channel.faults += faults
+        assert channel.least_ns == latency_ns + processing_ns
+    for number, (time_ns, rank) in enumerate(sends):
+        twins.timeline.at(time_ns, twins.send, number, rank=rank)
+    twins.run()
+
+
+@pytest.mark.parametrize("rank", [4, 6])
+def test_at_the_instant_of_an_arrival_there_is_room_for_who_comes_after_it(rank: int) -> None:
+    twins = Twins({"latency_ns": 10, "capacity": 1})
+    twins.timeline.at(3, twins.send, 0, rank=rank)
+    twins.timeline.at(13, twins.send, 1, rank=rank)
+    twins.run()
+    assert [seen[0] for seen in twins.seen] == [[True, True], [rank > 5] * 2]
+
+
+def test_what_a_clog_held_back_leaves_for_another_host_when_it_lets_go() -> None:
+    twins = Twins({"latency_ns": 100, "processing_ns": 20, "capacity": 2})
+    envelopes = [Envelope("alice", 1, 5, Letter(number)) for number in range(4)]
+    for envelope in envelopes:  # more than the capacity: they came in before
+        for channel in twins.channels:
+            twins.timeline.at(40, channel.release, envelope, rank=3)
+    twins.timeline.at(41, twins.send, 9, rank=3)
+    twins.run()
+    assert twins.carried == [(160, envelope) for envelope in envelopes]
+    assert twins.seen == [([False, False], [4, 4], [1, 1])]
+
+
+def test_a_fault_cannot_outrun_light_to_another_host() -> None:
+    twins = Twins({"latency_ns": 100})
+    twins.channels[1].faults.append(Delay(-1))
+    twins.timeline.at(20, twins.send, 0)
+    with pytest.raises(ValueError, match="too fast"):
+        twins.run()
+    assert twins.carried == []
+
+
+def test_nothing_for_another_host_arrives_here() -> None:
+    channel = ChannelAbroad(Timeline(), lambda _time_ns, _envelope: None, latency_ns=1)
+    with pytest.raises(AssertionError, match="for another host arrived here"):
+        channel._deliver(Envelope("alice", 1, 0, Letter(1)))

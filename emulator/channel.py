@@ -93,8 +93,8 @@ class Channel:
         return True
 
     def release(self, envelope: Envelope) -> None:
-        """Let an envelope arrive now that a fault has held back."""
-        self._schedule(envelope, self._timeline.now_ns)
+        """Let an envelope go now that a fault has held back; it still takes the time of the light."""
+        self._schedule(envelope, self._timeline.now_ns + self._delay_ns)
 
     def _schedule(self, envelope: Envelope, arrival_ns: int) -> None:
         self.under_way += 1

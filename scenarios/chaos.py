@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from hypothesis import HealthCheck, Phase, Verbosity, assume, given, seed, settings
 from hypothesis import strategies as st
@@ -59,7 +59,6 @@ class Campaign:
         self.label, self.text = read(scenario)
         self.settings = tuple(settings)
         self.for_s = for_s
-        self.runs = 0
         _, plan, world = prepare_text(self.label, self.text, self.settings)
         self.targets = targets_of(world.network, kinds)
         self.ends = sorted(name for name, node in plan.nodes.items() if node.kind in ("processing", "photonic"))
@@ -77,7 +76,6 @@ class Campaign:
 
     def check(self, trial: Trial) -> list[Violation]:
         """Run a trial, and return what it breaks. Raises InputError if its faults contradict each other."""
-        self.runs += 1
         try:
             run, late = self._late_pairs(trial)
         except ActorCrashError as error:
@@ -110,10 +108,16 @@ class Campaign:
         return Run(scenario.name, trial.seed, float("inf"), world, outcome, 0.0), late
 
 
+Step: TypeAlias = Literal["run", "shrinking"]
+
+
 def search(
-    campaign: Campaign, runs: int, first_seed: int, tell: Callable[[int], None], *, shrink: bool = True
+    campaign: Campaign, runs: int, first_seed: int, tell: Callable[[Step], None], *, shrink: bool = True
 ) -> Failure | None:
-    """Run trials until so many have run, or one fails, which is then shrunk; tell: how many have run so far."""
+    """Run trials until so many have run, or one fails, which is then shrunk.
+
+    tell: what has just been done, one of the runs that were asked for, or a further one to shrink what was found.
+    """
     found: list[Failure] = []
 
     @seed(first_seed)
@@ -133,7 +137,7 @@ def search(
         except InputError:
             assume(condition=False)  # its faults contradict each other
             return
-        tell(campaign.runs)
+        tell("shrinking" if found else "run")
         if violations:
             found.append(Failure(trial, tuple(violations)))
             raise AssertionError(violations[0].invariant)

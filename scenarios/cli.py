@@ -465,6 +465,7 @@ def chaos(
     files = [_write_failure(order, failure) for failure in result.failures]
     data = {
         "runs": result.runs,
+        "runs_to_shrink": result.shrinking,
         "violations": [str(violation) for failure in result.failures for violation in failure.violations],
         "files": [file for file, _ in files],
         "wall_s": round(result.wall_s, 3),
@@ -477,15 +478,20 @@ def chaos(
 
 
 @contextmanager
-def _progress(runs: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal."""
+def _progress(runs: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal: of the runs that were asked for, and then how many more there were to shrink failures."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
 
-    columns = (BarColumn(), MofNCompleteColumn(), "runs", TimeRemainingColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), "runs", TimeRemainingColumn(), "{task.description}")
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("", total=runs)
-        yield lambda done: progress.update(task, completed=done)
+
+        def tell(done: int, shrinking: int) -> None:
+            description = f"shrinking a failure: {shrinking} more" if shrinking else ""
+            progress.update(task, completed=done, description=description)
+
+        yield tell
 
 
 def _write_failure(order: campaign.Order, failure: Failure) -> tuple[str, str]:
@@ -504,7 +510,8 @@ def _write_failure(order: campaign.Order, failure: Failure) -> tuple[str, str]:
 
 def _chaos_lines(result: campaign.Result, files: list[tuple[str, str]]) -> Iterator[str]:
     ended = " (interrupted)" if result.interrupted else ""
-    yield f"{result.runs} runs in {result.wall_s:.1f} s{ended}: {len(result.failures)} failures"
+    more = f" (and {result.shrinking} to shrink what failed)" if result.shrinking else ""
+    yield f"{result.runs} runs{more} in {result.wall_s:.1f} s{ended}: {len(result.failures)} failures"
     for failure, (_, command) in zip(result.failures, files, strict=True):
         for violation in failure.violations[:5]:
             yield f"VIOLATION: {violation}"

@@ -479,7 +479,7 @@ def chaos(
 
 @contextmanager
 def _progress(runs: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal: of the runs that were asked for, and then how many more there were to shrink failures."""
+    """Show a bar of the runs that were asked for on a terminal, and how many more there are to shrink failures."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
 

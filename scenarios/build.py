@@ -24,6 +24,7 @@ from nodes import (
 )
 
 from .expand import CONTROLLER, Plan, ScenarioError, station_name, switch_name
+from .expectations import Expectations
 from .faults import inject_all
 from .invariants import Invariants
 from .monitor import Monitor
@@ -45,6 +46,7 @@ class World:
     programs: Programs
     promises: Promises
     stalls: Stalls
+    expectations: Expectations
 
     def install(self, name: str, program: Program) -> None:
         """Let an end node run a program. Raises LookupError if there is no such end node."""
@@ -82,8 +84,10 @@ def build(
     promises.watch(network.history)
     stalls = Stalls()
     stalls.watch(network.history)
+    expectations = Expectations(scenario.expect)
+    expectations.watch(network.history)
     inject_all(network, scenario.fault)
-    return World(network, monitor, invariants, routes, Programs(), promises, stalls)
+    return World(network, monitor, invariants, routes, Programs(), promises, stalls, expectations)
 
 
 def _fibre(scenario: Scenario, link: Link) -> Fibre:

@@ -496,13 +496,9 @@ def _progress(runs: int) -> Iterator[Callable[[int, int], None]]:
 
 def _write_failure(order: campaign.Order, failure: Failure) -> tuple[str, str]:
     """Write a scenario file that fails as was found; return its name, and the command that runs it."""
-    from .chaos import scenario_of  # noqa: PLC0415
-    from .load import read  # noqa: PLC0415
-
     stem = f"chaos-{Path(order.scenario).stem}-{order.seed}"
     path = next(p for k in count(1) if not (p := Path(f"{stem}-{k}.toml")).exists())
-    text = scenario_of(read(order.scenario)[1], failure)
-    path.write_text(text, "utf-8")
+    path.write_text(failure.text, "utf-8")
     settings = "".join(f" --set {shlex.quote(setting)}" for setting in order.settings)
     command = f"qie run {path} --seed {failure.trial.seed} --for {order.for_s:g} --rate max{settings}"
     return str(path), command

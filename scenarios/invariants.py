@@ -8,6 +8,7 @@
 | `cutoff` | no intermediate node swaps a half that was older than its circuit's cutoff |
 | `bell` | both ends of a pair, and the outcomes of all swaps, agree on its Bell state |
 | `both ends` | a pair is delivered at both ends or at neither, unless its circuit broke |
+| `liveness` | as many pairs came as the scenario expects |
 | `programs` | no program ends by an error |
 | `record` | a record that was asked for is written to its end |
 

@@ -17,7 +17,7 @@ from emulator.transport import Connection
 from nodes import Circuit, QuantumNode
 from nodes.circuits import EAST, WEST, SwapRole
 from nodes.ports import PortNode
-from scenarios.chaos import Campaign, Failure, Trial, scenario_of, search
+from scenarios.chaos import Campaign, Failure, Trial, search
 from scenarios.load import load_text
 from scenarios.run import prepare_text
 
@@ -88,7 +88,7 @@ def test_a_planted_bug_is_found_and_named(campaign: Campaign, monkeypatch: pytes
     monkeypatch.setattr(place, attribute, bug)
     failure = find(campaign)
     assert {violation.invariant for violation in failure.violations} & invariants
-    text = scenario_of(campaign.text, failure)
+    text = failure.text
     assert text.startswith("# Found by a search for faults:\n")
     again = campaign.check(failure.trial)
     assert [str(v) for v in again] == [str(v) for v in failure.violations]
@@ -105,7 +105,7 @@ def test_what_is_found_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_found_is_written_with_all_its_faults_and_demands(campaign: Campaign) -> None:
     fault = {"kind": "loss", "target": "chain-1>chain-2", "start_s": 0.1, "end_s": 0.2, "attributes": {"percent": 5.0}}
     route = {"a": "chain-b", "b": "chain-a", "pairs": 2, "pause_s": 0.01, "order": "asap", "lanes": 1}
-    text = campaign.text + Trial(3, (fault,), (route,)).text()
+    text = campaign.text(Trial(3, (fault,), (route,)))
     scenario, plan = load_text("x.toml", text, SETTINGS)
     assert [f.kind for f in scenario.fault] == ["loss"]
     assert len(plan.demands) == 2

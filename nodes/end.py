@@ -309,9 +309,10 @@ class EndNode(ReceivingNode):
         while not self._closing.is_set():
             try:
                 name = await self.open_circuit(demand)
-            except CircuitRefusedError:
+            except CircuitRefusedError as refused:
                 self.refusals += 1
-                if demand.contract is not None and demand.contract.promises:
+                promises = demand.contract is not None and demand.contract.promises
+                if promises and refused.node == self.controller and refused.code != "TIMEOUT":
                     return  # the answer would be the same
                 await self._rest(backoff_ns)
                 backoff_ns = min(2 * backoff_ns, _LONGEST_BACKOFF_NS)

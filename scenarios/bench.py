@@ -14,10 +14,12 @@ from emulator import Actor, BellMeasurement, Engine, Envelope, Handler, MemoryNo
 from emulator.quantum import werner
 from emulator.time import Timeline
 
-from .run import run_scenario
+from .load import load_text, read
+from .run import built, run_scenario
 
 _REPETITIONS: Final = 3
 _ACTORS: Final = 100
+_PAIRS: Final = 5  # of runs with and without the monitor
 
 # Ten links of 50 km with 8 memory pairs each: fresh pairs of fidelity .99, success .0328 per attempt, memories that
 # depolarise in 1 s, swaps that work in 95 of 100 cases. With negotiated Barrett-Kok timing an attempt takes five
@@ -69,6 +71,14 @@ STAR_SETTINGS: Final = (
 
 METRO_NODES: Final = (50, 100, 200, 400, 1000)
 METRO_SETTINGS: Final = ("photonic_clients=0", "pause_s=0.05")
+
+
+# Scenarios in which the cost of the monitor is measured: how long, and how they are set.
+WATCHED: Final = {
+    "chain": (5.0, C10_SETTINGS),
+    "berlin-frankfurt": (20.0, ()),
+    "metro": (5.0, METRO_SETTINGS),
+}
 
 
 class _Token(Message, frozen=True, tag="bench-token"):
@@ -220,6 +230,23 @@ def _metro() -> dict[str, Any]:
     return figures
 
 
+def _watching() -> dict[str, Any]:
+    """Return which part of a run's time goes into checking invariants and keeping statistics, in percent."""
+    return {f"{name}_percent": _percent_watching(name, *run) for name, run in WATCHED.items()}
+
+
+def _percent_watching(name: str, emulated_s: float, settings: tuple[str, ...]) -> float:
+    label, text = read(name)
+    scenario, plan = load_text(label, text, settings)
+    times_s: dict[bool, list[float]] = {True: [], False: []}
+    for watched in (False, True) * _PAIRS:
+        world = built(label, scenario, plan, seed=1, watched=watched)
+        start = time.process_time()
+        world.network.run(for_ns=round(emulated_s * 1e9))
+        times_s[watched].append(time.process_time() - start)
+    return 100 * (1 - min(times_s[False]) / min(times_s[True]))
+
+
 def _scenario(name: str, emulated_s: float, settings: tuple[str, ...]) -> dict[str, Any]:
     run = run_scenario(name, for_s=emulated_s, seed=1, settings=settings)
     routes = run.world.monitor.routes.values()
@@ -240,6 +267,7 @@ BENCHES: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "chain": _chain,
     "star": _star,
     "metro": _metro,
+    "invariants": _watching,
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from emulator import MS, PERFECT, US, Bank, Network, Port, S
+from emulator import MS, PERFECT, US, Bank, History, Network, Port, S
 from links import Arm, Fibre, HeraldingStation, Switch, light_ns
 from nodes import (
     Contract,
@@ -58,13 +58,23 @@ class World:
 
 
 def build(
-    scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    rate: float = math.inf,
+    keep_history: bool = False,
+    watched: bool = True,
 ) -> World:
-    """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault."""
+    """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault.
+
+    watched: whether invariants are checked and statistics are kept; without, to measure what that costs.
+    """
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
-    invariants = Invariants(network)
-    monitor = Monitor(network.engine, network.history, routes, invariants.report)
+    seen = network.history if watched else History()
+    invariants = Invariants(network, seen)
+    monitor = Monitor(network.engine, seen, routes, invariants.report)
     topology = Topology(plan.nodes, plan.links)
     for node in plan.nodes.values():
         actor = _node(scenario, plan, node, network)
@@ -81,11 +91,11 @@ def build(
     if scenario.controller is not None:
         _add_controller(scenario, topology, network)
     promises = Promises(monitor)
-    promises.watch(network.history)
+    promises.watch(seen)
     stalls = Stalls()
-    stalls.watch(network.history)
+    stalls.watch(seen)
     expectations = Expectations(scenario.expect)
-    expectations.watch(network.history)
+    expectations.watch(seen)
     inject_all(network, scenario.fault)
     return World(network, monitor, invariants, routes, Programs(), promises, stalls, expectations)
 

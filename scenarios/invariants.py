@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from emulator import Herald, Network, PairId, Record
+from emulator import Herald, History, Network, PairId, Record
 from nodes import QuantumNode
 from nodes.circuits import Reserve, demand_of
 
@@ -66,9 +66,9 @@ class Violation:
 
 
 class Invariants:
-    """Watches a network's history. `violations` has what was found, the first of each kind and place in full."""
+    """Watches the history of a network. `violations` has what was found, with its context."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, history: History) -> None:
         self.violations: list[Violation] = []
         self._network = network
         # By node and station: the number of the last pair that was announced, and how long light takes.
@@ -78,16 +78,16 @@ class Invariants:
         self._names_return = False  # since a fault has had a station number its pairs from 1 again
         self._emitted_ns: dict[Half, int] = {}  # where there are cutoffs: when the photons of halves left
         self._cutoffs_ns: dict[str, int] = {}  # by demand
-        network.history.remember(_REMEMBERED)
+        history.remember(_REMEMBERED)
         for kind, check in (
             ("swap", self._on_swap),
             ("pair", self._on_pair),
             ("crashes", self._on_crash),
             ("fault begins", self._on_fault),
         ):
-            network.history.observe(kind, check)
-        network.history.observe_messages(Herald, self._on_herald)
-        network.history.observe_messages(Reserve, self._on_reserve)
+            history.observe(kind, check)
+        history.observe_messages(Herald, self._on_herald)
+        history.observe_messages(Reserve, self._on_reserve)
 
     def report(
         self, invariant: str, actors: tuple[str, ...], text: str, pair: tuple[PairId, PairId] | None = None

@@ -64,11 +64,18 @@ def prepare_text(
 
 
 def built(
-    label: str, scenario: Scenario, plan: Plan, *, seed: int = 0, rate: float = math.inf, keep_history: bool = False
+    label: str,
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    rate: float = math.inf,
+    keep_history: bool = False,
+    watched: bool = True,
 ) -> World:
     """Return the world of a scenario, as `build` does; raises InputError."""
     try:
-        return build(scenario, plan, seed=seed, rate=rate, keep_history=keep_history)
+        return build(scenario, plan, seed=seed, rate=rate, keep_history=keep_history, watched=watched)
     except ScenarioError as error:
         raise InputError([located(label, "", *entry) for entry in error.errors]) from None
 

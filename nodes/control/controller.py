@@ -227,7 +227,7 @@ class Controller(Actor):
             for hop in hops:
                 figures = await self._enquire(hop, min_fidelity)
                 if figures is None:
-                    return Shortfall("UNSUPP", f"the heralding station {hop.station} gives no sound answer", -1.0)
+                    return Shortfall("TIMEOUT", f"the heralding station {hop.station} gives no sound answer", -1.0)
                 links.append(figures)
             if links and links == before:
                 break  # the links have one setting only

@@ -27,7 +27,7 @@ from .strategies import demands, fault_schedules, targets_of
 FAULTY: Final = 0.5  # of a run, in which faults act; then they are over
 QUIET: Final = 0.75  # of a run, after which pairs have to come again
 _SHARE: Final = 20  # one in so many of the pairs that come then without faults have to come with them
-_OFTEN: Final = 40  # pairs of a route that come then without faults: then there must be some with them
+_OFTEN: Final = 40  # pairs, of a route or in all, that come then without faults: if fewer, none may come by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Campaign:
         return f"{self._text.rstrip()}\n" + "".join(f"\n[[{name}]]\n{_toml(table)}" for name, table in tables)
 
     def _expected(self, trial: Trial) -> Iterator[dict[str, Any]]:
-        if total := sum(self._baseline.values()):
+        if (total := sum(self._baseline.values())) >= _OFTEN:
             yield {"pairs": math.ceil(total / _SHARE), "from_s": self._late_s}
         for (a, b), count in () if trial.routes else self._baseline.items():  # others may have taken all the memory
             if count >= _OFTEN:

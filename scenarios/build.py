@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from emulator import MS, PERFECT, US, Bank, History, Network, Port, S
 from links import Arm, Fibre, HeraldingStation, Switch, light_ns
@@ -33,6 +33,9 @@ from .paths import Topology
 from .promises import Promises
 from .schema import Link, Node, Route, Scenario, Star
 from .stalls import Stalls
+
+# What of a run is observed.
+Watched: TypeAlias = Literal["all", "statistics", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,16 @@ def build(
     seed: int = 0,
     rate: float = math.inf,
     keep_history: bool = False,
-    watched: bool = True,
+    watched: Watched = "all",
 ) -> World:
     """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault.
 
-    watched: whether invariants are checked and statistics are kept; without, to measure what that costs.
+    watched: less than "all" is to measure what it costs to check invariants and to keep statistics.
     """
     network = Network(seed=seed, rate=rate, keep_history=keep_history)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
-    seen = network.history if watched else History()
-    invariants = Invariants(network, seen)
+    seen = History() if watched == "nothing" else network.history
+    invariants = Invariants(network, network.history if watched == "all" else History())
     monitor = Monitor(network.engine, seen, routes, invariants.report)
     topology = Topology(plan.nodes, plan.links)
     for node in plan.nodes.values():

@@ -78,6 +78,7 @@ class Invariants:
         self._names_return = False  # since a fault has had a station number its pairs from 1 again
         self._emitted_ns: dict[Half, int] = {}  # where there are cutoffs: when the photons of halves left
         self._cutoffs_ns: dict[str, int] = {}  # by demand
+        self._measuring_ns: dict[str, int] = {}  # by node
         history.remember(_REMEMBERED)
         for kind, check in (
             ("swap", self._on_swap),
@@ -133,15 +134,23 @@ class Invariants:
             self._check_cutoff(record, (west, east), cutoff_ns)
 
     def _check_cutoff(self, record: Record, pairs: tuple[PairId, PairId], cutoff_ns: int) -> None:
-        node = self._network.actors[record.actor]
-        assert isinstance(node, QuantumNode)
-        begun_ns = record.time_ns - node.physics.bsm_ns
+        actor = record.actor
+        begun_ns = record.time_ns - self._bsm_ns(actor)
         for pair in pairs:
-            emitted_ns = self._emitted_ns.get((record.actor, pair), begun_ns)
+            emitted_ns = self._emitted_ns.get((actor, pair), begun_ns)
             if begun_ns - emitted_ns > cutoff_ns:
                 age_ms = (begun_ns - emitted_ns) / 1e6
-                text = f"{record.actor} swapped {_name(pair)}, {age_ms:.3f} ms old, beyond the cutoff"
-                self.report("cutoff", (record.actor,), text)
+                text = f"{actor} swapped {_name(pair)}, {age_ms:.3f} ms old, beyond the cutoff"
+                self.report("cutoff", (actor,), text)
+
+    def _bsm_ns(self, node: str) -> int:
+        """Return how long a node's Bell-state measurement takes."""
+        found = self._measuring_ns.get(node)
+        if found is None:
+            actor = self._network.cell(node).actor
+            assert isinstance(actor, QuantumNode)
+            found = self._measuring_ns[node] = actor.physics.bsm_ns
+        return found
 
     def _on_pair(self, record: Record) -> None:
         end, head, tail = record.fields[2:5]

@@ -13,7 +13,7 @@ from typing import Literal
 from emulator import ActorCrashError, Recorder
 from nodes import Program
 
-from .build import World, build
+from .build import Watched, World, build
 from .display import Lines, Table, attach
 from .expand import Plan, ScenarioError
 from .faults import inject_options
@@ -71,7 +71,7 @@ def built(
     seed: int = 0,
     rate: float = math.inf,
     keep_history: bool = False,
-    watched: bool = True,
+    watched: Watched = "all",
 ) -> World:
     """Return the world of a scenario, as `build` does; raises InputError."""
     try:

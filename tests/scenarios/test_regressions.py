@@ -20,7 +20,6 @@ from nodes.circuits import EAST, WEST, EndRole, SwapRole, Track
 from nodes.control.controller import Controller
 from nodes.control.messages import Ended
 from nodes.end import Demand, EndNode
-from nodes.signalling import SignallingNode
 from scenarios.load import read
 from scenarios.testing import run_in_virtual_time
 

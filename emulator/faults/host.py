@@ -34,13 +34,12 @@ class SlowHost(Fault, frozen=True, tag="slow-host"):
     def begin(self, active: Active, sites: tuple[Site, ...]) -> Undo:
         """Let it stand still, now and again."""
         timeline, alarms = active.scene.timeline, list[Alarm]()
+        step_ns, rank = round(self.every_ms * 1e6), active.order - (1 << 40)
 
         def stall() -> None:
             time.sleep(self.stall_ms / 1e3)
             active.met()
-            alarms[:] = [
-                timeline.alarm(timeline.now_ns + round(self.every_ms * 1e6), stall, rank=active.order - (1 << 40))
-            ]
+            alarms[:] = [timeline.alarm(timeline.now_ns + step_ns, stall, rank=rank)]
 
         def undo() -> None:
             for alarm in alarms:

@@ -165,7 +165,7 @@ def test_a_station_that_intercepts_leaves_correlations_in_one_basis_only() -> No
     world = build(*parse(document, "two"), seed=1)
     world.network.run(for_ns=S)
     statistics = world.monitor.routes["alice", "bob"]
-    assert statistics.samples > 100
+    assert statistics.samples > 40
     assert statistics.fidelity_mean == pytest.approx(0.5, abs=0.02)  # (1 + |<ZZ>|) / 4
     assert world.invariants.violations == []
 

@@ -23,7 +23,7 @@ lint: .venv/dev.stamp
 	@$(BIN)/lint-imports
 
 bench: .venv/run.stamp
-	@for name in kernel swap chain star metro; do $(BIN)/qie bench $$name || exit 1; done
+	@for name in kernel swap chain star metro invariants; do $(BIN)/qie bench $$name || exit 1; done
 
 lock: .venv/uv.stamp
 	@$(BIN)/uv lock

@@ -213,7 +213,7 @@ SECTIONS: Final[tuple[tuple[str, type[BaseModel], str], ...]] = (
         "`[[expect]]`",
         schema.Expect,
         "Pairs that must have come by the end of a run, counted at the head-end: if there are fewer, that is a violation "
-        "(`liveness`), and the exit code is 1. A run that ends before `from_s`, or by Ctrl-C, is not judged. `qie chaos` writes "
+        "(`liveness`), and the exit code is 1. A run that ends before `from_s`, or by Ctrl-C, is not judged. `qie chaos SCENARIO` writes "
         "such tables into what it finds.",
     ),
 )

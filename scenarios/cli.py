@@ -428,6 +428,8 @@ def chaos(
 ) -> int:
     """Search random faults and demands for what breaks an invariant, or what a scenario does not recover from.
 
+    What fails is written as a scenario file, with the command that fails again.
+
     Parameters
     ----------
     scenario

@@ -5,7 +5,8 @@ left out. Times are emulated; without a start the fault begins at the instant at
 `network.input("heal", name)` ends a fault, even before it begins; without a name, all of them.
 
 What is wrong raises FaultError at once, and nothing happens to the run. Between that and the instant at which an input
-takes effect something may happen that speaks against it, such as its own end; then a record says "fault refused".
+takes effect something may happen that speaks against it, such as its own end; then, and where an input that was
+scheduled turns out to be wrong, a record says "fault refused".
 """
 
 from __future__ import annotations
@@ -42,8 +43,13 @@ def register(inputs: Inputs, schedule: Schedule) -> None:
             schedule.named(name)
 
     def heal(name: str = "") -> None:
-        for injection in [schedule.named(name)] if name else schedule.injections:
-            schedule.end(injection)
+        try:
+            ending = [schedule.named(name)] if name else schedule.injections
+        except FaultError as error:
+            schedule.refuse(name, error)
+        else:
+            for injection in ending:
+                schedule.end(injection)
 
     inputs.register("fault", fault, check=check, check_now=check_now)
     inputs.register("heal", heal, check_now=check_name)

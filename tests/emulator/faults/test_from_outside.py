@@ -128,3 +128,16 @@ def test_what_becomes_impossible_before_it_takes_effect_is_refused_by_a_record(r
     refused = [record for record in first.history.kept or [] if record.kind == "fault refused"]
     assert [(record.time_ns, record.fields[:2]) for record in refused] == [(10 * MS + 1, ("pause bob", "target"))]
     assert run(again=inputs_of(first)).history.sha256() == first.history.sha256()
+
+
+def test_what_was_scheduled_and_turns_out_to_be_wrong_is_refused_by_a_record(run: Callable[..., Network]) -> None:
+    def plan(network: Network) -> None:
+        network.inputs.schedule(20 * MS, "heal", "rain")
+        network.inputs.schedule(30 * MS, "fault", "pause", "bob", {}, 1.0, 10 * MS)
+        with pytest.raises(FaultError, match="nobody named 'carol'"):
+            network.inputs.schedule(30 * MS, "fault", "pause", "carol")
+
+    network = run((5 * MS, plan))
+    refused = [record for record in network.history.kept or [] if record.kind == "fault refused"]
+    assert [record.fields[:2] for record in refused] == [("rain", "name"), ("pause bob", "start")]
+    assert network.faults.injections == []

@@ -12,6 +12,7 @@ scheduled turns out to be wrong, a record says "fault refused".
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,40 +20,41 @@ import msgspec
 from emulator.inputs import Inputs
 
 from .fault import FaultError
-from .schedule import Schedule, Wanted
+from .schedule import Injection, Schedule, Wanted
 
 
 def register(inputs: Inputs, schedule: Schedule) -> None:
     """Let faults of a schedule begin and end by inputs."""
+    inputs.register(
+        "fault",
+        partial(_fault, schedule),
+        check=lambda *fields: schedule.check(_wanted(fields)),
+        check_now=lambda *fields: schedule.check_now(_wanted(fields)),
+    )
+    inputs.register("heal", partial(_heal, schedule), check_now=partial(_named, schedule))
 
-    def check(*fields: Any) -> None:
-        schedule.check(_wanted(fields))
 
-    def check_now(*fields: Any) -> None:
-        schedule.check_now(_wanted(fields))
+def _fault(schedule: Schedule, *fields: Any) -> None:
+    wanted = _wanted(fields)
+    try:
+        schedule.inject(**msgspec.structs.asdict(wanted))
+    except FaultError as error:
+        schedule.refuse(wanted.name or f"{wanted.kind} {wanted.target}", error)
 
-    def fault(*fields: Any) -> None:
-        wanted = _wanted(fields)
-        try:
-            schedule.inject(**msgspec.structs.asdict(wanted))
-        except FaultError as error:
-            schedule.refuse(wanted.name or f"{wanted.kind} {wanted.target}", error)
 
-    def check_name(name: str = "") -> None:
-        if name:
-            schedule.named(name)
+def _heal(schedule: Schedule, name: str = "") -> None:
+    try:
+        ending = _named(schedule, name)
+    except FaultError as error:
+        schedule.refuse(name, error)
+    else:
+        for injection in ending:
+            schedule.end(injection)
 
-    def heal(name: str = "") -> None:
-        try:
-            ending = [schedule.named(name)] if name else schedule.injections
-        except FaultError as error:
-            schedule.refuse(name, error)
-        else:
-            for injection in ending:
-                schedule.end(injection)
 
-    inputs.register("fault", fault, check=check, check_now=check_now)
-    inputs.register("heal", heal, check_now=check_name)
+def _named(schedule: Schedule, name: str = "") -> list[Injection]:
+    """Return a fault by its name, or all. Raises FaultError."""
+    return [schedule.named(name)] if name else schedule.injections
 
 
 def _wanted(fields: tuple[Any, ...]) -> Wanted:

@@ -506,10 +506,15 @@ def _write_failure(order: campaign.Order, failure: Failure) -> tuple[str, str]:
     return str(path), command
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _chaos_lines(result: campaign.Result, files: list[tuple[str, str]]) -> Iterator[str]:
     ended = " (interrupted)" if result.interrupted else ""
     more = f" (and {result.shrinking} to shrink what failed)" if result.shrinking else ""
-    yield f"{result.runs} runs{more} in {result.wall_s:.1f} s{ended}: {len(result.failures)} failures"
+    runs, failures = _counted(result.runs, "run"), _counted(len(result.failures), "failure")
+    yield f"{runs}{more} in {result.wall_s:.1f} s{ended}: {failures}"
     for failure, (_, command) in zip(result.failures, files, strict=True):
         for violation in failure.violations[:5]:
             yield f"VIOLATION: {violation}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,20 @@ SETTINGS = (
     "memories=2",
     "route.0.cutoff_s=0.01",
 )
+CHAIN = """
+name = "line"
+
+[[chain]]
+name = "line"
+links = 2
+length_km = 20
+success_probability = 0.05
+fidelity = 1
+
+[[route]]
+a = "line-a"
+b = "line-b"
+"""
 RUNS = 200  # in which each planted bug has to be found
 
 
@@ -141,3 +156,24 @@ def test_the_command_tells_what_it_did(qie: Callable[..., Any], tmp_path: Path) 
     wrong = qie("chaos", "chain", "--kind", "plague")
     assert (wrong.returncode, "no such kind of fault" in wrong.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_is_told_fails_again(
+    qie: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hopeless = CHAIN + "\n[[expect]]\npairs = 1_000_000\n"
+    Path("hopeless.toml").write_text(hopeless)
+    done = qie("chaos", "hopeless.toml", "--runs", "5", "--for", "0.1", "--jobs", "1", "--json", "found.json")
+    assert done.returncode == 1, done.stderr
+    data = json.loads(Path("found.json").read_text())
+    assert data["runs"] == 1  # the first fails, and what shrinks it is counted apart
+    assert data["runs_to_shrink"] > 0
+    assert re.match(r"1 run \(and \d+ to shrink what failed\) in \S+ s: 1 failure\n", done.stdout)
+    (file,) = data["files"]
+    command = done.stdout.partition("to run it again: ")[2].split()
+    assert command[:3] == ["qie", "run", file]
+    again = qie(*command[1:])
+    assert again.returncode == 1
+    assert data["violations"]
+    assert all(f"VIOLATION: {violation}" in again.stdout for violation in data["violations"])

@@ -20,8 +20,9 @@ from emulator import (
     QuantumDevice,
     S,
     StorageLaw,
+    Timer,
 )
-from emulator.time import Alarm, Place
+from emulator.time import Place
 
 from .circuit import Circuit
 from .circuits import Refuse, Request, Reserve, Terms, demand_of, epoch_name
@@ -73,7 +74,7 @@ class _Wish:
     closed: trio.Event = field(default_factory=trio.Event)
     refusal: Refuse | None = None
     delivered: int = 0
-    timeout: Alarm | None = None  # of the answer to the present epoch
+    timeout: Timer | None = None  # of the answer to the present epoch
     unwanted: bool = False  # whoever asked does not wait for the answer any more
     released: bool = False  # whoever asked has given it back
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from emulator import ActorCrashError, Envelope, Half, Port
+from emulator import ActorCrashError, Envelope, Half, Port, Timer
 from emulator.channel import Channel
 from links import HeraldingStation
 from nodes import Circuit, QuantumNode
@@ -69,6 +69,11 @@ def released_at_once(self: Channel, envelope: Envelope) -> None:
     self._schedule(envelope, self._timeline.now_ns)
 
 
+def rung_anyway(self: Timer) -> None:
+    if self._alarm is not None:
+        self._alarm.cancel()
+
+
 async def serve_once(self: EndNode, demand: Demand) -> None:
     await self._serve_once(demand)
 
@@ -80,6 +85,7 @@ def nothing(*_: Any) -> list[int]:
 TAKE, ENDED = SwapRole.pair, Controller.on_ended
 # By schedule: what undoes the mend, and what breaks without it.
 UNDONE: Final[dict[str, tuple[type, str, Any, str]]] = {
+    "cancelled-while-late": (Timer, "cancel", rung_anyway, "crash: eulau~erfurt crashed at 2.342"),
     "clog-outran-light": (Channel, "release", released_at_once, "light: news of berlin~schaepe was at schaepe"),
     "cutoff-after-a-pause": (QuantumNode, "take_half", not_discarded, "cutoff: chain-1 swapped"),
     "demand-given-up": (EndNode, "_serve", serve_once, "liveness: 0 pairs came between city-"),

@@ -114,3 +114,19 @@ def test_a_slow_host_makes_lag_and_the_same_history(talk: SimpleNamespace) -> No
     assert histories[0] == histories[1]
     with pytest.raises(FaultError, match="there is one host, and it is called 'host', not 'bob'"):
         network.inject("slow-host", "bob")
+
+
+def test_an_actor_that_stood_still_can_cancel_what_it_is_late_for(talk: SimpleNamespace) -> None:
+    network, _, bob = talk.pair(most=2)
+    rung: list[str] = []
+
+    def begin() -> None:
+        timers = [bob.alarm(12 * MS, rung.append, "first"), bob.alarm(13 * MS, rung.append, "second")]
+        bob.after(11 * MS, timers[1].cancel)  # it is late for this as well, and for both timers
+        bob.after(11 * MS, timers[1].cancel)
+
+    network.timeline.at(1, begin)
+    network.inject("pause", "bob", start_ns=10 * MS, end_ns=20 * MS)
+    network.timeline.at(19 * MS, lambda: rung.append("19 ms"))
+    network.run(for_ns=30 * MS)
+    assert rung == ["19 ms", "first"]

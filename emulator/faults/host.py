@@ -39,7 +39,11 @@ class SlowHost(Fault, frozen=True, tag="slow-host"):
         def stall() -> None:
             time.sleep(self.stall_ms / 1e3)
             active.met()
-            alarms[:] = [timeline.alarm(timeline.now_ns + step_ns, stall, rank=rank)]
+            alarms[:] = [timeline.alarm(timeline.now_ns + step_ns, again, rank=rank)]
+
+        def again() -> None:
+            active.scene.ticks += 1
+            stall()
 
         def undo() -> None:
             for alarm in alarms:

@@ -14,7 +14,7 @@ run: .venv/run.stamp
 
 test: export OMP_NUM_THREADS = 1
 test: lint
-	@$(BIN)/python -m pytest -q -n auto
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: .venv/dev.stamp
 	@$(BIN)/ruff check .

@@ -66,7 +66,7 @@ def ended_where_it_is_known(self: Controller, message: Ended, envelope: Envelope
 
 
 def released_at_once(self: Channel, envelope: Envelope) -> None:
-    self._schedule(envelope, self._timeline.now_ns)
+    self.schedule(envelope, self._timeline.now_ns)
 
 
 def rung_anyway(self: Timer) -> None:

@@ -23,7 +23,7 @@ lint: .venv/dev.stamp
 	@$(BIN)/lint-imports
 
 bench: .venv/run.stamp
-	@for name in kernel swap chain star metro hosts; do $(BIN)/qie bench $$name || exit 1; done
+	@for name in kernel swap chain star metro invariants hosts; do $(BIN)/qie bench $$name || exit 1; done
 
 lock: .venv/uv.stamp
 	@$(BIN)/uv lock

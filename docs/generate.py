@@ -119,6 +119,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Fault.end_s": "when it ends; absent: with the run, or as its kind says",
     "Fault.probability": "that it acts on what it meets; of a state, that it happens at all",
     "Fault.attributes": "those of its kind, such as `attributes.percent = 20`",
+    "Scenario.expect": "pairs that must come, or the run fails, each a `[[expect]]`",
+    "Expect.a": "head-end: a name, or a pattern with `*`",
+    "Expect.b": "tail-end, likewise",
+    "Expect.pairs": "so many at least",
+    "Expect.from_s": "pairs count that are delivered from then on",
     "Route.rounds": "rounds of distillation, each of which makes one pair of two; less than `lanes`",
     # profiles
     "Profile.scheme": "scheme of heralding",
@@ -203,6 +208,13 @@ SECTIONS: Final[tuple[tuple[str, type[BaseModel], str], ...]] = (
         schema.Fault,
         "Something that is broken on purpose: see [inject faults](../how-to/inject-faults.md). Within a table its attributes are "
         "written `attributes.percent = 20`.",
+    ),
+    (
+        "`[[expect]]`",
+        schema.Expect,
+        "Pairs that must have come by the end of a run, counted at the head-end: if there are fewer, that is a violation "
+        "(`liveness`), and the exit code is 1. A run that ends before `from_s`, or by Ctrl-C, is not judged. `qie chaos SCENARIO` writes "
+        "such tables into what it finds.",
     ),
 )
 

@@ -3,7 +3,7 @@
 Start with `Network`: it wires actors and runs them in emulated time.
 """
 
-from .actor import MS, US, Actor, Handler, S, UnknownActorError
+from .actor import MS, US, Actor, Handler, S, Timer, UnknownActorError
 from .channel import Channel, ChannelFault
 from .comparison import Comparison, ComparisonOverError, Difference, first_difference
 from .envelope import Envelope
@@ -149,6 +149,7 @@ __all__ = [
     "Stored",
     "TimedOut",
     "Timeline",
+    "Timer",
     "TrainId",
     "UnderWayError",
     "Unknown",

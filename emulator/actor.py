@@ -235,6 +235,28 @@ class Cell:
         self._handlers = handlers
 
 
+class Timer:
+    """A call of an actor's that can be cancelled until it is made, which is late if the actor stands still."""
+
+    __slots__ = ("_alarm", "_args", "_cell", "_fn", "_life")
+
+    def __init__(self, cell: Cell, delay_ns: int, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self._cell, self._life = cell, cell.incarnation
+        self._fn, self._args = fn, args
+        timeline, rank = cell.timeline, cell.rank << RANK_BITS | cell.rank
+        self._alarm: Alarm | None = timeline.alarm(timeline.now_ns + delay_ns, self._ring, rank=rank)  # None: cancelled
+
+    def cancel(self) -> None:
+        """Let the call not be made. Does nothing if it has been made or cancelled."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self) -> None:
+        if self._alarm is not None and not self._cell.postpone(self._ring):
+            self._cell.fire(self._life, self._fn, self._args)
+
+
 class Actor:
     """Base of every node, station and controller. Subclasses override the first seven methods."""
 
@@ -315,12 +337,9 @@ class Actor:
         rank = cell.rank << RANK_BITS | cell.rank
         cell.timeline.at(cell.timeline.now_ns + delay_ns, cell.fire, cell.incarnation, fn, args, rank=rank)
 
-    def alarm(self, delay_ns: int, fn: Callable[..., None], *args: Any) -> Alarm:
+    def alarm(self, delay_ns: int, fn: Callable[..., None], *args: Any) -> Timer:
         """Do as `after` does, and return what can be cancelled: for what will mostly not happen, such as time-outs."""
-        cell = self._cell
-        rank = cell.rank << RANK_BITS | cell.rank
-        time_ns = cell.timeline.now_ns + max(1, delay_ns)
-        return cell.timeline.alarm(time_ns, cell.fire, cell.incarnation, fn, args, rank=rank)
+        return Timer(self._cell, max(1, delay_ns), fn, args)
 
     async def sleep(self, delay_ns: int) -> None:
         """Wait exactly; `trio.sleep` works too, in float seconds."""

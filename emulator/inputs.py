@@ -37,20 +37,23 @@ class Inputs:
     def __init__(self, timeline: Timeline, history: History) -> None:
         self._timeline = timeline
         self._history = history
-        self._kinds: dict[str, tuple[Function, Function]] = {}
+        self._kinds: dict[str, tuple[Function, Function, Function]] = {}
         self._planned: list[Input] | None = []  # before the run
         self._alarms: list[Alarm] = []
         self._closed = False
 
-    def register(self, kind: str, apply: Function, *, check: Function = lambda *_: None) -> None:
+    def register(
+        self, kind: str, apply: Function, *, check: Function = lambda *_: None, check_now: Function = lambda *_: None
+    ) -> None:
         """Let inputs of a kind call `apply(*fields)` when they take effect.
 
-        `check(*fields)` raises ValueError or LookupError when somebody puts in what is wrong; an error in `apply` ends
-        the run. Raises ValueError if the kind is registered already.
+        `check(*fields)` raises ValueError or LookupError when somebody puts in what is wrong at any time; `check_now`
+        does so for what is wrong at present, and is not asked of inputs that are scheduled or replayed. An error in
+        `apply` ends the run. Raises ValueError if the kind is registered already.
         """
         if kind in self._kinds:
             raise ValueError(f"inputs of kind {kind!r} are registered already")
-        self._kinds[kind] = (apply, check)
+        self._kinds[kind] = (apply, check, check_now)
 
     def put(self, kind: str, *fields: Any) -> int:
         """Let an input come now; return the instant in ns at which it takes effect.
@@ -59,11 +62,12 @@ class Inputs:
         a watcher, or from a thread by `trio.from_thread.run_sync(..., trio_token=network.token)`.
 
         Raises ValueError for a kind that is not registered, TypeError for fields that do not fit or are no plain
-        values, whatever the kind's check raises, and RuntimeError if the span of the run is over.
+        values, whatever the kind's checks raise, and RuntimeError if the span of the run is over.
         """
         fields = self._checked(kind, fields)
         if self._closed:
             raise RuntimeError(f"the run is over, so that no {kind!r} can come in any more")
+        self._kinds[kind][2](*fields)
         return self._timeline.inject(self._take, kind, fields)
 
     def schedule(self, time_ns: int, kind: str, *fields: Any) -> None:
@@ -109,7 +113,7 @@ class Inputs:
         """Return the fields as a replay will read them from the history: it must not get other values."""
         if kind not in self._kinds:
             raise ValueError(f"no input is of kind {kind!r}; there are {', '.join(sorted(self._kinds))}")
-        apply, check = self._kinds[kind]
+        apply, check, _ = self._kinds[kind]
         same: tuple[Any, ...] = msgpack.unpackb(msgspec.msgpack.encode(fields), use_list=False, strict_map_key=False)
         inspect.signature(apply).bind(*same)
         check(*same)

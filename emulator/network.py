@@ -12,7 +12,7 @@ import trio
 
 from .actor import MS, RANK_BITS, Actor, Cell, S, UnknownActorError
 from .channel import Channel, ChannelAbroad
-from .faults import Attribute, Injection, Schedule
+from .faults import Attribute, Injection, Schedule, from_outside
 from .inputs import OUTSIDE, Inputs
 from .share import Share, Whole
 from .time import LAST_RANK, Timeline
@@ -75,6 +75,7 @@ class Network:
         self._last_lives: set[str] = set()  # who was restarted while the run ends
         self._taken_down: set[str] = set()  # who stays down until `revive`
         self.faults = Schedule(self)
+        from_outside.register(self.inputs, self.faults)
         self._nursery: trio.Nursery
         self._main_scope = trio.CancelScope()
         self._span_scope = trio.CancelScope()
@@ -184,7 +185,8 @@ class Network:
     ) -> Injection:
         """Inject a fault, from a start (None: now) to an end (None: none); see `emulator.faults`. Raises FaultError.
 
-        What is returned ends the fault by its `end`, or as the context manager of a `with` block.
+        What is returned ends the fault by its `end`, or as the context manager of a `with` block. In a run this is for
+        what is a part of it, such as the task of an actor: whoever is outside uses `input("fault", ...)`.
         """
         return self.faults.inject(
             kind, target, start_ns=start_ns, end_ns=end_ns, probability=probability, name=name, attributes=attributes

@@ -41,10 +41,10 @@ from emulator import (
     Stop,
     Stopped,
     TimedOut,
+    Timer,
     Unknown,
 )
 from emulator.faults import Disturb, Heralds
-from emulator.time import Alarm
 
 from .analysers import AnalyserQueue
 from .calibration import Calibration
@@ -143,7 +143,7 @@ class _Match:
     sessions: tuple[_Session, _Session]
     link: StationLink
     patience: int | None  # attempts that are left; None: any number
-    end: Alarm | None = None
+    end: Timer | None = None
     granted_ns: int = 0
     begun_ns: int = 0
     setting: Crossing | None = None  # whom its analyser really joins, if the switch has stuck

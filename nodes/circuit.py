@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from emulator import FULL, Half, Owner, Port, StorageLaw
-from emulator.time import Alarm
+from emulator import FULL, Half, Owner, Port, StorageLaw, Timer
 
 from .circuits import DistilRole, EndRole, Requests, SwapOrder, SwapRole, Terms, demand_of
 
@@ -36,7 +35,7 @@ class Circuit:
     broken: bool = False
     downstream_released: bool = False
     waiting_since_ns: int = 0
-    cutoff: Alarm | None = None  # for the oldest half that waits
+    cutoff: Timer | None = None  # for the oldest half that waits
     cutoff_due_ns: int = 0
 
     @property

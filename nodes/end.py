@@ -20,8 +20,9 @@ from emulator import (
     QuantumDevice,
     S,
     StorageLaw,
+    Timer,
 )
-from emulator.time import Alarm, Place
+from emulator.time import Place
 
 from .circuit import Circuit
 from .circuits import Refuse, Request, Reserve, Terms, demand_of, epoch_name
@@ -73,7 +74,7 @@ class _Wish:
     closed: trio.Event = field(default_factory=trio.Event)
     refusal: Refuse | None = None
     delivered: int = 0
-    timeout: Alarm | None = None  # of the answer to the present epoch
+    timeout: Timer | None = None  # of the answer to the present epoch
     unwanted: bool = False  # whoever asked does not wait for the answer any more
     released: bool = False  # whoever asked has given it back
 
@@ -309,9 +310,10 @@ class EndNode(ReceivingNode):
         while not self._closing.is_set():
             try:
                 name = await self.open_circuit(demand)
-            except CircuitRefusedError:
+            except CircuitRefusedError as refused:
                 self.refusals += 1
-                if demand.contract is not None and demand.contract.promises:
+                promises = demand.contract is not None and demand.contract.promises
+                if promises and refused.node == self.controller and refused.code != "TIMEOUT":
                     return  # the answer would be the same
                 await self._rest(backoff_ns)
                 backoff_ns = min(2 * backoff_ns, _LONGEST_BACKOFF_NS)

@@ -16,13 +16,15 @@ from emulator import Actor, BellMeasurement, Engine, Envelope, Handler, MemoryNo
 from emulator.quantum import werner
 from emulator.time import Timeline
 
-from .load import read
+from .build import Watched
+from .load import load_text, read
 from .report import as_json
-from .run import run_scenario
+from .run import built, run_scenario
 from .spec import RunSpec
 
 _REPETITIONS: Final = 3
 _ACTORS: Final = 100
+_ROUNDS: Final = 5  # of runs with, with less, and without observers
 
 # Ten links of 50 km with 8 memory pairs each: fresh pairs of fidelity .99, success .0328 per attempt, memories that
 # depolarise in 1 s, swaps that work in 95 of 100 cases. With negotiated Barrett-Kok timing an attempt takes five
@@ -76,6 +78,14 @@ STAR_SETTINGS: Final = (
 
 METRO_NODES: Final = (50, 100, 200, 400, 1000)
 METRO_SETTINGS: Final = ("photonic_clients=0", "pause_s=0.05")
+
+
+# Scenarios in which the cost of observers is measured: how long, and how they are set.
+WATCHED: Final[dict[str, tuple[float, tuple[str, ...]]]] = {
+    "chain": (5.0, C10_SETTINGS),
+    "berlin-frankfurt": (20.0, ()),
+    "metro": (5.0, METRO_SETTINGS),
+}
 
 
 class _Token(Message, frozen=True, tag="bench-token"):
@@ -257,6 +267,24 @@ def _hosts() -> dict[str, Any]:
     return figures | {"realtime_factor": HOSTS_FOR_S / paced.wall_s, "lag_ms_p99": lag["p99"], "lag_ms_max": lag["max"]}
 
 
+def _invariants() -> dict[str, Any]:
+    """Return which part of a run's time is taken by the invariants, and which by the statistics, in percent."""
+    figures: dict[str, Any] = {}
+    for name, (emulated_s, settings) in WATCHED.items():
+        label, text = read(name)
+        scenario, plan = load_text(label, text, settings)
+        fastest_s: dict[Watched, float] = {}
+        for watched in ("nothing", "statistics", "all") * _ROUNDS:
+            world = built(label, scenario, plan, seed=1, watched=watched)
+            start = time.process_time()
+            world.network.run(for_ns=round(emulated_s * 1e9))
+            fastest_s[watched] = min(time.process_time() - start, fastest_s.get(watched, math.inf))
+        whole_s, statistics_s, bare_s = fastest_s["all"], fastest_s["statistics"], fastest_s["nothing"]
+        figures[f"{name}_invariants_percent"] = 100 * (whole_s - statistics_s) / whole_s
+        figures[f"{name}_statistics_percent"] = 100 * (statistics_s - bare_s) / whole_s
+    return figures
+
+
 def _scenario(name: str, emulated_s: float, settings: tuple[str, ...]) -> dict[str, Any]:
     run = run_scenario(name, for_s=emulated_s, seed=1, settings=settings)
     routes = run.world.monitor.routes.values()
@@ -277,6 +305,7 @@ BENCHES: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "chain": _chain,
     "star": _star,
     "metro": _metro,
+    "invariants": _invariants,
     "hosts": _hosts,
 }
 

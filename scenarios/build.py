@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from emulator import MS, PERFECT, US, Bank, Network, Port, S, Share
+from emulator import MS, PERFECT, US, Bank, History, Network, Port, S, Share
 from links import Arm, Fibre, HeraldingStation, Switch, light_ns
 from nodes import (
     Contract,
@@ -24,6 +24,7 @@ from nodes import (
 )
 
 from .expand import CONTROLLER, Plan, ScenarioError, station_name, switch_name
+from .expectations import Expectations
 from .faults import inject_all
 from .invariants import Invariants
 from .monitor import Monitor
@@ -32,6 +33,9 @@ from .paths import Topology
 from .promises import Promises
 from .schema import Link, Node, Route, Scenario, Star
 from .stalls import Stalls
+
+# What of a run is observed.
+Watched: TypeAlias = Literal["all", "statistics", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class World:
     programs: Programs
     promises: Promises
     stalls: Stalls
+    expectations: Expectations
 
     def install(self, name: str, program: Program) -> None:
         """Let an end node run a program. Raises LookupError if there is no such end node."""
@@ -63,15 +68,18 @@ def build(
     rate: float = math.inf,
     keep_history: bool = False,
     share: Share | None = None,
+    watched: Watched = "all",
 ) -> World:
     """Return the world of a scenario; raises ScenarioError for a link that could never deliver, or a wrong fault.
 
-    share: what of it runs here, None: all of it.
+    share: what of it runs here, None: all of it; watched: less than "all" is to measure what it costs to check
+    invariants and to keep statistics.
     """
     network = Network(seed=seed, rate=rate, keep_history=keep_history, share=share)
     routes = tuple(dict.fromkeys((path[0], path[-1]) for _, path in plan.demands))
-    invariants = Invariants(network)
-    monitor = Monitor(network.engine, network.history, routes, invariants.report)
+    seen = History() if watched == "nothing" else network.history
+    invariants = Invariants(network, network.history if watched == "all" else History())
+    monitor = Monitor(network.engine, seen, routes, invariants.report)
     topology = Topology(plan.nodes, plan.links)
     for node in plan.nodes.values():
         actor = _node(scenario, plan, node, network)
@@ -88,11 +96,13 @@ def build(
     if scenario.controller is not None:
         _add_controller(scenario, topology, network)
     promises = Promises(monitor)
-    promises.watch(network.history)
+    promises.watch(seen)
     stalls = Stalls()
-    stalls.watch(network.history)
+    stalls.watch(seen)
+    expectations = Expectations(scenario.expect)
+    expectations.watch(seen)
     inject_all(network, scenario.fault)
-    return World(network, monitor, invariants, routes, Programs(), promises, stalls)
+    return World(network, monitor, invariants, routes, Programs(), promises, stalls, expectations)
 
 
 def _fibre(scenario: Scenario, link: Link) -> Fibre:

@@ -1,7 +1,7 @@
 """A search on several cores: each process runs its share of the trials, and stops at the first that fails.
 
 `python -m scenarios.campaign` is such a process: it gets its order as an argument, and writes a line for each trial
-that has run ("null"), and one for what it has found.
+that has run ("run", or "shrinking" if it is one more to shrink a failure), and one for what it has found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import trio
 
-from .chaos import Campaign, Failure, search
+from .chaos import Campaign, Failure, Step, search
 
 _APART: Final = 7919  # between the seeds of two processes
 
@@ -39,43 +39,50 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a campaign has come to: how many trials ran, what failed, and whether a person ended it."""
+    """What a campaign has come to: how many trials ran, what failed, and whether a person ended it.
+
+    shrinking: how many more trials ran to shrink what failed.
+    """
 
     runs: int
+    shrinking: int
     failures: tuple[Failure, ...]
     wall_s: float
     interrupted: bool = False
 
 
-def run(order: Order, *, jobs: int, tell: Callable[[int], None]) -> Result:
-    """Run the trials of an order on so many processes; tell: how many have run so far. Raises InputError."""
+def run(order: Order, *, jobs: int, tell: Callable[[int, int], None]) -> Result:
+    """Run the trials of an order on so many processes; tell: how many have run, and how many more to shrink failures.
+
+    Raises InputError.
+    """
     order.campaign()  # is all of it right?
     started = time.perf_counter()
-    runs, failures, interrupted = 0, list[Failure](), False
+    done: dict[Step, int] = {"run": 0, "shrinking": 0}
+    failures, interrupted = list[Failure](), False
 
-    def report(failure: Failure | None) -> None:
-        nonlocal runs
-        if failure is None:
-            runs += 1
-            tell(runs)
+    def report(news: Step | Failure) -> None:
+        if isinstance(news, Failure):
+            failures.append(news)
         else:
-            failures.append(failure)
+            done[news] += 1
+            tell(done["run"], done["shrinking"])
 
     try:
         trio.run(_all, order, jobs, report)
     except* KeyboardInterrupt:
         interrupted = True
-    return Result(runs, tuple(failures), time.perf_counter() - started, interrupted)
+    return Result(done["run"], done["shrinking"], tuple(failures), time.perf_counter() - started, interrupted)
 
 
-async def _all(order: Order, jobs: int, report: Callable[[Failure | None], None]) -> None:
+async def _all(order: Order, jobs: int, report: Callable[[Step | Failure], None]) -> None:
     async with trio.open_nursery() as nursery:
         for k in range(min(jobs, order.runs)):
             share = order.runs // jobs + (k < order.runs % jobs)
             nursery.start_soon(_one, replace(order, seed=order.seed + k * _APART, runs=share), report)
 
 
-async def _one(order: Order, report: Callable[[Failure | None], None]) -> None:
+async def _one(order: Order, report: Callable[[Step | Failure], None]) -> None:
     """Have a process do its share. Raises CalledProcessError if it ends by an error."""
     command = [sys.executable, "-m", "scenarios.campaign", msgspec.json.encode(order).decode()]
     # In a session of its own it does not hear of Ctrl-C: whoever waits here ends it.
@@ -86,7 +93,7 @@ async def _one(order: Order, report: Callable[[Failure | None], None]) -> None:
         async for data in process.stdout:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                report(msgspec.json.decode(line, type=Failure | None))
+                report(msgspec.json.decode(line, type=Step | Failure))
         if await process.wait():
             raise subprocess.CalledProcessError(process.returncode or 0, command)
     finally:
@@ -95,17 +102,19 @@ async def _one(order: Order, report: Callable[[Failure | None], None]) -> None:
 
 
 def _work(order: Order) -> None:
-    campaign, seed = order.campaign(), order.seed
+    campaign, seed, left = order.campaign(), order.seed, order.runs
 
-    def say(failure: Failure | None) -> None:
-        sys.stdout.buffer.write(msgspec.json.encode(failure) + b"\n")
+    def say(news: Step | Failure) -> None:
+        nonlocal left
+        left -= news == "run"
+        sys.stdout.buffer.write(msgspec.json.encode(news) + b"\n")
         sys.stdout.buffer.flush()
 
     failure = None
-    while failure is None and campaign.runs < order.runs:
-        before = campaign.runs
-        failure = search(campaign, order.runs - before, seed, lambda _: say(None))
-        if campaign.runs == before:
+    while failure is None and left:
+        before = left
+        failure = search(campaign, left, seed, say)
+        if left == before:
             return  # there is nothing else to be tried
         seed += 1
     if failure is not None:

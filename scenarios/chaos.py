@@ -8,9 +8,10 @@ scenario file that fails again with one command.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from hypothesis import HealthCheck, Phase, Verbosity, assume, given, seed, settings
 from hypothesis import strategies as st
@@ -25,7 +26,8 @@ from .strategies import demands, fault_schedules, targets_of
 
 FAULTY: Final = 0.5  # of a run, in which faults act; then they are over
 QUIET: Final = 0.75  # of a run, after which pairs have to come again
-_OFTEN: Final = 40  # pairs of a route in the last quarter without faults: then there must be some with them
+_SHARE: Final = 20  # one in so many of the pairs that come then without faults have to come with them
+_OFTEN: Final = 40  # pairs, of a route or in all, that come then without faults: if fewer, none may come by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,14 @@ class Trial:
     faults: tuple[Mapping[str, Any], ...]
     routes: tuple[Mapping[str, Any], ...]
 
-    def text(self) -> str:
-        """Return the tables to be added to the scenario's file."""
-        tables = [("route", table) for table in self.routes] + [("fault", table) for table in self.faults]
-        return "".join(f"\n[[{name}]]\n{_toml(table)}" for name, table in tables)
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What was found: the shrunk trial, and what it breaks."""
+    """What was found: the shrunk trial, what it breaks, and a scenario file that breaks it again."""
 
     trial: Trial
     violations: tuple[Violation, ...]
+    text: str
 
 
 class Campaign:
@@ -56,14 +54,14 @@ class Campaign:
     def __init__(
         self, scenario: str, *, settings: Sequence[str] = (), for_s: float = 5.0, kinds: Sequence[str] = ()
     ) -> None:
-        self.label, self.text = read(scenario)
+        self.label, self._text = read(scenario)
         self.settings = tuple(settings)
         self.for_s = for_s
-        self.runs = 0
-        _, plan, world = prepare_text(self.label, self.text, self.settings)
+        self._late_s = QUIET * for_s
+        _, plan, world = prepare_text(self.label, self._text, self.settings)
         self.targets = targets_of(world.network, kinds)
         self.ends = sorted(name for name, node in plan.nodes.items() if node.kind in ("processing", "photonic"))
-        self.baseline: dict[tuple[str, str], int] = self._late_pairs(Trial(0, (), ()))[1]
+        self._baseline = self._late_pairs()
 
     def trials(self) -> st.SearchStrategy[Trial]:
         """Return a strategy of trials; they shrink to few faults of the mildest kind."""
@@ -77,43 +75,57 @@ class Campaign:
 
     def check(self, trial: Trial) -> list[Violation]:
         """Run a trial, and return what it breaks. Raises InputError if its faults contradict each other."""
-        self.runs += 1
         try:
-            run, late = self._late_pairs(trial)
+            run = self._run(self.text(trial), trial.seed)
         except ActorCrashError as error:
             return [Violation("crash", error.time_ns, (error.actor,), f"{error}: {error.__cause__!r}")]
-        found = run.broken
-        now_ns = run.outcome.emulated_ns
-        for what, count in run.outcome.leaks.items():
-            found.append(Violation("leak", now_ns, (), f"{count} {what} left over"))
-        total = sum(late.values())
-        if self.baseline and total < sum(self.baseline.values()) / 20:
-            text = f"{total} pairs came in the last quarter, {sum(self.baseline.values())} without faults"
-            found.append(Violation("liveness", now_ns, (), text))
-        for route, count in () if trial.routes else self.baseline.items():  # others may have taken all the memory
-            if count >= _OFTEN and not late.get(route):
-                text = f"no pair came in the last quarter, {count} without faults"
-                found.append(Violation("liveness", now_ns, route, text))
-        return found
+        leaks = run.outcome.leaks.items()
+        left = [Violation("leak", run.outcome.emulated_ns, (), f"{count} {what} left over") for what, count in leaks]
+        return run.broken + left
 
-    def _late_pairs(self, trial: Trial) -> tuple[Run, dict[tuple[str, str], int]]:
-        scenario, _, world = prepare_text(self.label, self.text + trial.text(), self.settings, seed=trial.seed)
-        from_ns, late = round(QUIET * self.for_s * 1e9), dict[tuple[str, str], int]()
+    def text(self, trial: Trial) -> str:
+        """Return the scenario file of a trial: what is thrown at it, and what is expected nevertheless."""
+        tables = [("route", table) for table in trial.routes] + [("fault", table) for table in trial.faults]
+        tables += [("expect", table) for table in self._expected(trial)]
+        return f"{self._text.rstrip()}\n" + "".join(f"\n[[{name}]]\n{_toml(table)}" for name, table in tables)
+
+    def _expected(self, trial: Trial) -> Iterator[dict[str, Any]]:
+        if (total := sum(self._baseline.values())) >= _OFTEN:
+            yield {"pairs": math.ceil(total / _SHARE), "from_s": self._late_s}
+        for (a, b), count in () if trial.routes else self._baseline.items():  # others may have taken all the memory
+            if count >= _OFTEN:
+                yield {"a": a, "b": b, "pairs": 1, "from_s": self._late_s}
+
+    def _late_pairs(self) -> dict[tuple[str, str], int]:
+        """Return how many pairs come late in a run without faults, by their ends."""
+        late: dict[tuple[str, str], int] = {}
 
         def count(record: Any) -> None:
-            if record.time_ns >= from_ns and record.fields[2] == 0:
+            if record.time_ns >= self._late_s * 1e9 and record.fields[2] == 0:
                 route = record.fields[0], record.fields[1]
                 late[route] = late.get(route, 0) + 1
 
-        world.network.history.observe("pair", count)
+        self._run(self._text, 0, count)
+        return late
+
+    def _run(self, text: str, seed: int, on_pair: Callable[[Any], None] | None = None) -> Run:
+        scenario, _, world = prepare_text(self.label, text, self.settings, seed=seed)
+        if on_pair is not None:
+            world.network.history.observe("pair", on_pair)
         outcome = world.network.run(for_ns=round(self.for_s * 1e9))
-        return Run(scenario.name, trial.seed, float("inf"), world, outcome, 0.0), late
+        return Run(scenario.name, seed, float("inf"), world, outcome, 0.0)
+
+
+Step: TypeAlias = Literal["run", "shrinking"]
 
 
 def search(
-    campaign: Campaign, runs: int, first_seed: int, tell: Callable[[int], None], *, shrink: bool = True
+    campaign: Campaign, runs: int, first_seed: int, tell: Callable[[Step], None], *, shrink: bool = True
 ) -> Failure | None:
-    """Run trials until so many have run, or one fails, which is then shrunk; tell: how many have run so far."""
+    """Run trials until so many have run, or one fails, which is then shrunk.
+
+    tell: what has just been done, one of the runs that were asked for, or a further one to shrink what was found.
+    """
     found: list[Failure] = []
 
     @seed(first_seed)
@@ -133,9 +145,9 @@ def search(
         except InputError:
             assume(condition=False)  # its faults contradict each other
             return
-        tell(campaign.runs)
+        tell("shrinking" if found else "run")
         if violations:
-            found.append(Failure(trial, tuple(violations)))
+            found.append(Failure(trial, tuple(violations), _told(campaign.text(trial), violations)))
             raise AssertionError(violations[0].invariant)
 
     try:
@@ -145,10 +157,9 @@ def search(
     return None
 
 
-def scenario_of(text: str, failure: Failure) -> str:
-    """Return a scenario file that fails as was found; text: the one that was searched."""
-    why = "\n".join(f"# {violation}" for violation in failure.violations[:5])
-    return f"# Found by a search for faults:\n{why}\n\n{text.rstrip()}\n{failure.trial.text()}"
+def _told(text: str, violations: Sequence[Violation]) -> str:
+    why = "\n".join(f"# {violation}" for violation in violations[:5])
+    return f"# Found by a search for faults:\n{why}\n\n{text}"
 
 
 def _toml(table: Mapping[str, Any]) -> str:

@@ -438,6 +438,8 @@ def chaos(
 ) -> int:
     """Search random faults and demands for what breaks an invariant, or what a scenario does not recover from.
 
+    What fails is written as a scenario file, with the command that fails again.
+
     Parameters
     ----------
     scenario
@@ -475,6 +477,7 @@ def chaos(
     files = [_write_failure(order, failure) for failure in result.failures]
     data = {
         "runs": result.runs,
+        "runs_to_shrink": result.shrinking,
         "violations": [str(violation) for failure in result.failures for violation in failure.violations],
         "files": [file for file, _ in files],
         "wall_s": round(result.wall_s, 3),
@@ -487,34 +490,41 @@ def chaos(
 
 
 @contextmanager
-def _progress(runs: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal."""
+def _progress(runs: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of the runs that were asked for on a terminal, and how many more there are to shrink failures."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
 
-    columns = (BarColumn(), MofNCompleteColumn(), "runs", TimeRemainingColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), "runs", TimeRemainingColumn(), "{task.description}")
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("", total=runs)
-        yield lambda done: progress.update(task, completed=done)
+
+        def tell(done: int, shrinking: int) -> None:
+            description = f"shrinking a failure: {shrinking} more" if shrinking else ""
+            progress.update(task, completed=done, description=description)
+
+        yield tell
 
 
 def _write_failure(order: campaign.Order, failure: Failure) -> tuple[str, str]:
     """Write a scenario file that fails as was found; return its name, and the command that runs it."""
-    from .chaos import scenario_of  # noqa: PLC0415
-    from .load import read  # noqa: PLC0415
-
     stem = f"chaos-{Path(order.scenario).stem}-{order.seed}"
     path = next(p for k in count(1) if not (p := Path(f"{stem}-{k}.toml")).exists())
-    text = scenario_of(read(order.scenario)[1], failure)
-    path.write_text(text, "utf-8")
+    path.write_text(failure.text, "utf-8")
     settings = "".join(f" --set {shlex.quote(setting)}" for setting in order.settings)
     command = f"qie run {path} --seed {failure.trial.seed} --for {order.for_s:g} --rate max{settings}"
     return str(path), command
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _chaos_lines(result: campaign.Result, files: list[tuple[str, str]]) -> Iterator[str]:
     ended = " (interrupted)" if result.interrupted else ""
-    yield f"{result.runs} runs in {result.wall_s:.1f} s{ended}: {len(result.failures)} failures"
+    more = f" (and {result.shrinking} to shrink what failed)" if result.shrinking else ""
+    runs, failures = _counted(result.runs, "run"), _counted(len(result.failures), "failure")
+    yield f"{runs}{more} in {result.wall_s:.1f} s{ended}: {failures}"
     for failure, (_, command) in zip(result.failures, files, strict=True):
         for violation in failure.violations[:5]:
             yield f"VIOLATION: {violation}"

@@ -113,6 +113,7 @@ def expand(scenario: Scenario) -> Plan:
             links_of.setdefault(name, []).append(link)
     plan = Plan(nodes, profiles, tuple(links), links_of, {star.name: star for star in scenario.star}, tuple(demands))
     errors += _controller_errors(scenario, nodes)
+    errors += _expect_errors(scenario, nodes)
     if not errors:
         errors += _role_errors(plan, len(scenario.link))
         errors += _scheme_errors(plan, len(scenario.link))
@@ -230,6 +231,13 @@ def _controller_errors(scenario: Scenario, nodes: dict[str, Node]) -> Iterator[t
         for key in ("rate_hz", "fidelity", "duration_s", "patience_s", "priority"):
             if getattr(route, key):
                 yield ("route", k, key), 'only a controller can promise this; add a table [controller] with at = "..."'
+
+
+def _expect_errors(scenario: Scenario, nodes: dict[str, Node]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for k, expect in enumerate(scenario.expect):
+        for side, pattern in (("a", expect.a), ("b", expect.b)):
+            if not _matching(pattern, nodes):
+                yield ("expect", k, side), f"no end nodes match {pattern!r}{_nearest(pattern, nodes)}"
 
 
 def _role_errors(plan: Plan, explicit: int) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -8,6 +8,7 @@
 | `cutoff` | no intermediate node swaps a half that was older than its circuit's cutoff |
 | `bell` | both ends of a pair, and the outcomes of all swaps, agree on its Bell state |
 | `both ends` | a pair is delivered at both ends or at neither, unless its circuit broke |
+| `liveness` | as many pairs came as the scenario expects |
 | `programs` | no program ends by an error |
 | `record` | a record that was asked for is written to its end |
 
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from emulator import Herald, Network, PairId, Record
+from emulator import Herald, History, Network, PairId, Record
 from nodes import QuantumNode
 from nodes.circuits import Reserve, demand_of
 
@@ -65,9 +66,9 @@ class Violation:
 
 
 class Invariants:
-    """Watches a network's history. `violations` has what was found, the first of each kind and place in full."""
+    """Watches the history of a network. `violations` has what was found, with its context."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, history: History) -> None:
         self.violations: list[Violation] = []
         self._network = network
         # By node and station: the number of the last pair that was announced, and how long light takes.
@@ -77,16 +78,17 @@ class Invariants:
         self._names_return = False  # since a fault has had a station number its pairs from 1 again
         self._emitted_ns: dict[Half, int] = {}  # where there are cutoffs: when the photons of halves left
         self._cutoffs_ns: dict[str, int] = {}  # by demand
-        network.history.remember(_REMEMBERED)
+        self._measuring_ns: dict[str, int] = {}  # by node
+        history.remember(_REMEMBERED)
         for kind, check in (
             ("swap", self._on_swap),
             ("pair", self._on_pair),
             ("crashes", self._on_crash),
             ("fault begins", self._on_fault),
         ):
-            network.history.observe(kind, check)
-        network.history.observe_messages(Herald, self._on_herald)
-        network.history.observe_messages(Reserve, self._on_reserve)
+            history.observe(kind, check)
+        history.observe_messages(Herald, self._on_herald)
+        history.observe_messages(Reserve, self._on_reserve)
 
     def report(
         self, invariant: str, actors: tuple[str, ...], text: str, pair: tuple[PairId, PairId] | None = None
@@ -132,15 +134,23 @@ class Invariants:
             self._check_cutoff(record, (west, east), cutoff_ns)
 
     def _check_cutoff(self, record: Record, pairs: tuple[PairId, PairId], cutoff_ns: int) -> None:
-        node = self._network.actors[record.actor]
-        assert isinstance(node, QuantumNode)
-        begun_ns = record.time_ns - node.physics.bsm_ns
+        actor = record.actor
+        begun_ns = record.time_ns - self._bsm_ns(actor)
         for pair in pairs:
-            emitted_ns = self._emitted_ns.get((record.actor, pair), begun_ns)
+            emitted_ns = self._emitted_ns.get((actor, pair), begun_ns)
             if begun_ns - emitted_ns > cutoff_ns:
                 age_ms = (begun_ns - emitted_ns) / 1e6
-                text = f"{record.actor} swapped {_name(pair)}, {age_ms:.3f} ms old, beyond the cutoff"
-                self.report("cutoff", (record.actor,), text)
+                text = f"{actor} swapped {_name(pair)}, {age_ms:.3f} ms old, beyond the cutoff"
+                self.report("cutoff", (actor,), text)
+
+    def _bsm_ns(self, node: str) -> int:
+        """Return how long a node's Bell-state measurement takes."""
+        found = self._measuring_ns.get(node)
+        if found is None:
+            actor = self._network.cell(node).actor
+            assert isinstance(actor, QuantumNode)
+            found = self._measuring_ns[node] = actor.physics.bsm_ns
+        return found
 
     def _on_pair(self, record: Record) -> None:
         end, head, tail = record.fields[2:5]

@@ -128,7 +128,9 @@ class Monitor:
         """Take one end's record of a delivered pair."""
         a, b, end, head, tail, bell, waited_ns, age_ns, position, generation = record.fields
         view = self._view(record, (a, b), bell, position, generation)
-        statistics = self.routes.setdefault((a, b), RouteStatistics())
+        statistics = self.routes.get((a, b))
+        if statistics is None:
+            statistics = self.routes[a, b] = RouteStatistics()
         if end == 0:
             statistics.waited.add(waited_ns)
             statistics.age_sum_ns += age_ns

@@ -56,6 +56,8 @@ class Run:
         unmatched = self.world.monitor.unmatched
         if unmatched and not (self.outcome.interrupted or self.trouble):
             found.append(Violation("both ends", now_ns, (), f"{unmatched} pairs were delivered at one end only"))
+        if not self.outcome.interrupted:
+            found += self.world.expectations.unmet(now_ns)
         if self.record_error is not None:
             text = f"the record of this run is not whole: {self.record_error.strerror}"
             found.append(Violation("record", now_ns, (), text))

@@ -13,7 +13,7 @@ from typing import Literal
 from emulator import ActorCrashError, Recorder, Share
 from nodes import Program
 
-from .build import World, build
+from .build import Watched, World, build
 from .display import Lines, Table, attach
 from .expand import Plan, ScenarioError
 from .faults import inject_options
@@ -78,10 +78,11 @@ def built(
     rate: float = math.inf,
     keep_history: bool = False,
     share: Share | None = None,
+    watched: Watched = "all",
 ) -> World:
     """Return the world of a scenario, as `build` does; raises InputError."""
     try:
-        return build(scenario, plan, seed=seed, rate=rate, keep_history=keep_history, share=share)
+        return build(scenario, plan, seed=seed, rate=rate, keep_history=keep_history, share=share, watched=watched)
     except ScenarioError as error:
         raise InputError([located(label, "", *entry) for entry in error.errors]) from None
 

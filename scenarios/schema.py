@@ -231,6 +231,19 @@ class Fault(_Strict):
         return self
 
 
+class Expect(_Strict):
+    """What must have come by the end of a run, or the run fails: so many pairs at least, delivered from a time on.
+
+    a, b: the head-end and the tail-end, or patterns with `*`. A run that ends before `from_s`, or by Ctrl-C, is not
+    judged.
+    """
+
+    a: Pattern = "*"
+    b: Pattern = "*"
+    pairs: Annotated[int, Field(ge=1)] = 1
+    from_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+
+
 class Scenario(_Strict):
     """A whole scenario. `parameters` may be used as "$name" anywhere else, and be set from the command line."""
 
@@ -246,6 +259,7 @@ class Scenario(_Strict):
     star: tuple[Star, ...] = ()
     route: tuple[Route, ...] = ()
     fault: tuple[Fault, ...] = ()
+    expect: tuple[Expect, ...] = ()
     controller: Controller | None = None
 
     @field_validator("hardware")

@@ -1,4 +1,4 @@
-"""A channel that stops, and later lets go of everything at once."""
+"""A channel that stops, and later lets everything go at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .on_channels import Arrival, Filter, OnChannels, Spot
 
 
 class Clog(OnChannels, frozen=True, tag="clog"):
-    """Nothing gets through until the fault ends, and then everything at once, repetitions included."""
+    """Nothing leaves until the fault ends, and then everything at once, repetitions included."""
 
     seen = "nothing moves; at the end a burst, of which what is stale is refused"
     is_state = True

@@ -71,3 +71,19 @@ class FalseHerald(OnFibre, frozen=True, tag="false-herald"):
     def conditions(self, active: Active, elapsed_s: float, arms: int) -> Conditions:
         """Return the rate."""
         return Conditions(false_hz=self.rate_hz)
+
+
+class Intercept(OnFibre, frozen=True, tag="intercept"):
+    """A dishonest station measures from which node light has come, in place of joining it, and announces pairs.
+
+    It knows what comes of measurements in Z, and nobody is entangled with anybody. (A station can also lie by
+    `false-herald`, `wrong-bell` and `one-sided-herald`.)
+    """
+
+    survives = "nobody"
+    seen = "outcomes agree in Z as ever, and in X and Y not at all; only test rounds in several bases could see it"
+    percent: Annotated[float, Meta(ge=0, le=100, description="of the attempts, each drawn by itself")] = 100.0
+
+    def conditions(self, active: Active, elapsed_s: float, arms: int) -> Conditions:
+        """Return what is left of the coherences of the pairs, in the mean over all attempts."""
+        return Conditions(visibility=1 - self.percent / 100)

@@ -18,11 +18,23 @@ import msgspec
 
 from emulator.time import Alarm
 
-from .fault import Active, Attribute, Fault, FaultError, Scene, Site, Undo, make, name_of
+from .fault import Active, Attribute, Fault, FaultError, Scene, Site, Undo, make, name_of, nearest
 
 ACTOR: Final = "faults"  # whose records begin and end of faults are
 _END_RANK: Final = -(1 << 41)
 _BEGIN_RANK: Final = -(1 << 40)
+
+
+class Wanted(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A fault that somebody wants; without a start it begins at once."""
+
+    kind: str
+    target: str
+    attributes: dict[str, Attribute] = {}
+    probability: float = 1.0
+    start_ns: int | None = None
+    end_ns: int | None = None
+    name: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,25 +109,37 @@ class Schedule:
         attributes: dict[str, Attribute],
     ) -> Injection:
         """Put a fault on the schedule. Raises FaultError that says what is wrong with it and what would be right."""
-        now_ns = self._scene.timeline.now_ns
-        fault = make(kind, attributes)
-        begins_ns = max(now_ns if start_ns is None else start_ns, 1)
-        self._check_times(kind, fault, start_ns, begins_ns, end_ns)
+        injection = self._planned(Wanted(kind, target, attributes, probability, start_ns, end_ns, name))
+        self.injections.append(injection)
+        timeline, alarms, order = self._scene.timeline, injection.alarms, injection.active.order
+        alarms.append(timeline.alarm(injection.start_ns, self._event, self._begin, injection, rank=_BEGIN_RANK + order))
+        if injection.end_ns is not None:
+            alarms.append(timeline.alarm(injection.end_ns, self._event, self._end, injection, rank=_END_RANK + order))
+        return injection
+
+    def check(self, wanted: Wanted) -> tuple[Fault, tuple[Site, ...]]:
+        """Return a fault and what its target means. Raises FaultError if there can be no such fault at any time."""
+        fault, probability = make(wanted.kind, wanted.attributes), wanted.probability
+        if wanted.end_ns is not None:
+            _check_end(fault, max(wanted.start_ns or 0, 1), wanted.end_ns)
         if not (0 <= probability <= 1 and math.isfinite(probability)):
             raise FaultError("probability", f"a probability is between 0 and 1, not {probability}")
-        if end_ns is None and fault.lasts_ns is not None:
-            end_ns = begins_ns + fault.lasts_ns
-        sites = fault.sites(self._scene, target)
-        order = len(self.injections)
-        active = Active(self._named(name, kind, target), order, target, probability, self._scene)
-        injection = Injection(fault, active, sites, begins_ns, end_ns, self)
-        self._check_rivals(injection)
-        self.injections.append(injection)
-        timeline, alarms = self._scene.timeline, injection.alarms
-        alarms.append(timeline.alarm(begins_ns, self._event, self._begin, injection, rank=_BEGIN_RANK + order))
-        if end_ns is not None:
-            alarms.append(timeline.alarm(end_ns, self._event, self._end, injection, rank=_END_RANK + order))
-        return injection
+        return fault, fault.sites(self._scene, wanted.target)
+
+    def check_now(self, wanted: Wanted) -> None:
+        """Raise FaultError if `inject` would."""
+        self._planned(wanted)
+
+    def named(self, name: str) -> Injection:
+        """Return a fault by its name. Raises FaultError."""
+        found = {injection.name: injection for injection in self.injections}
+        if name not in found:
+            raise FaultError("name", f"there is no fault named {name!r}{nearest(name, found)}")
+        return found[name]
+
+    def refuse(self, name: str, error: FaultError) -> None:
+        """Record that a fault cannot be."""
+        self._record("fault refused", name, error.part, str(error))
 
     def end(self, injection: Injection) -> None:
         """End a fault as soon as possible: within a run that is the next event, at the present instant."""
@@ -132,17 +156,23 @@ class Schedule:
         for injection in self.injections:
             self._end(injection)
 
-    def _check_times(self, kind: str, fault: Fault, start_ns: int | None, begins_ns: int, end_ns: int | None) -> None:
-        now_ns = self._scene.timeline.now_ns
+    def _planned(self, wanted: Wanted) -> Injection:
+        """Return a fault as it would be on the schedule. Raises FaultError."""
+        fault, sites = self.check(wanted)
+        now_ns, start_ns, end_ns = self._scene.timeline.now_ns, wanted.start_ns, wanted.end_ns
         if start_ns is not None and start_ns < now_ns:
             now_s = now_ns / 1e9
             raise FaultError("start", f"start {start_ns / 1e9:g} s must not be before now, which is {now_s:g} s")
-        if end_ns is None:
-            return
-        if fault.at_once:
-            raise FaultError("end", f"{kind} happens at once, so it has no end; leave it out")
-        if end_ns <= begins_ns:
-            raise FaultError("end", f"the end, {end_ns / 1e9:g} s, must be later than the start, {begins_ns / 1e9:g} s")
+        begins_ns = max(now_ns if start_ns is None else start_ns, 1)
+        if end_ns is not None:
+            _check_end(fault, begins_ns, end_ns)
+        elif fault.lasts_ns is not None:
+            end_ns = begins_ns + fault.lasts_ns
+        name = self._named(wanted.name, wanted.kind, wanted.target)
+        active = Active(name, len(self.injections), wanted.target, wanted.probability, self._scene)
+        injection = Injection(fault, active, sites, begins_ns, end_ns, self)
+        self._check_rivals(injection)
+        return injection
 
     def _named(self, name: str, kind: str, target: str) -> str:
         taken = {injection.name for injection in self.injections}
@@ -197,6 +227,13 @@ class Schedule:
 
     def _record(self, kind: str, *fields: Any) -> None:
         self._scene.history.add(self._scene.timeline.now_ns, ACTOR, kind, fields)
+
+
+def _check_end(fault: Fault, begins_ns: int, end_ns: int) -> None:
+    if fault.at_once:
+        raise FaultError("end", f"{name_of(type(fault))} happens at once, so it has no end; leave it out")
+    if end_ns <= begins_ns:
+        raise FaultError("end", f"the end, {end_ns / 1e9:g} s, must be later than the start, {begins_ns / 1e9:g} s")
 
 
 def _end_of(injection: Injection) -> float:

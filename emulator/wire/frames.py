@@ -195,9 +195,21 @@ class Rate(Frame, frozen=True, tag="rate"):
 
 
 class Summary(Frame, frozen=True, tag="summary"):
-    """How it was here: what is left over, and figures of the work (MessagePack of a map of plain values)."""
+    """How it was here: how the run ended, what is left over, and figures of the work.
 
-    data: bytes
+    lag_counts: by class of the histogram, none unless the run was paced; faults: of each, in the order of the
+    schedule, how often it met something here, and when it began and ended; work: see `HostShare.figures`.
+    """
+
+    emulated_ns: int
+    interrupted: bool
+    leaks: dict[str, int]
+    events: int
+    lag_counts: dict[int, int]
+    lag_max_ns: int
+    faults: list[tuple[int, int | None, int | None]]
+    cpu_s: float
+    work: dict[str, int]
 
 
 class Failed(Frame, frozen=True, tag="failed"):

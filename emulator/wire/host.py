@@ -156,8 +156,8 @@ class HostShare:
             self._conductor.witness(actor, self._engine.view((actor, position, generation)))
 
     def is_here(self, actor: str) -> bool:
-        """Return whether an actor runs here."""
-        return self._homes[actor] == self.me
+        """Return whether an actor runs here; the host itself, as a target of faults, is the first one."""
+        return self._homes.get(actor, self.hosts[0]) == self.me
 
     def carry(self, source: str, sink: str, arrival_ns: int, envelope: Envelope) -> None:
         """Let an envelope arrive at an actor elsewhere."""

@@ -104,6 +104,7 @@ class Controller(Actor):
             self._flaws.pop(node, None)
             self.topology.add(node, message)
             self.ledger.remove_all(node)
+            self._reported = [(other, promise) for other, promise in self._reported if other != node]
             self._reported.extend((node, promise) for promise in message.promises)
             if self._settled.is_set():
                 self._enter_promises()
@@ -141,6 +142,8 @@ class Controller(Actor):
         promise = self.ledger.promises.get(message.demand)
         if promise is not None and promise.path[0] == envelope.sender:
             self.ledger.remove(message.demand)
+        ended = (envelope.sender, message.demand)  # perhaps before all have reported
+        self._reported = [(node, promise) for node, promise in self._reported if (node, promise.demand) != ended]
         self._queue = [w for w in self._queue if (w.ask.demand, w.node) != (message.demand, envelope.sender)]
         self._work.set()
 
@@ -224,7 +227,7 @@ class Controller(Actor):
             for hop in hops:
                 figures = await self._enquire(hop, min_fidelity)
                 if figures is None:
-                    return Shortfall("UNSUPP", f"the heralding station {hop.station} gives no sound answer", -1.0)
+                    return Shortfall("TIMEOUT", f"the heralding station {hop.station} gives no sound answer", -1.0)
                 links.append(figures)
             if links and links == before:
                 break  # the links have one setting only

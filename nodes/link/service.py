@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emulator import BellState, Enquire, Half, Message, Port, StorageLaw, after_storage
-from emulator.time import Alarm
+from emulator import BellState, Enquire, Half, Message, Port, StorageLaw, Timer, after_storage
 from nodes.ports import Direction, PortNode
 
 from .egp import Egp
@@ -52,7 +51,7 @@ class Use:
 
     user: LinkUser | None
     held: dict[int, _Held] = field(default_factory=dict)  # by sequence number
-    deadline: Alarm | None = None
+    deadline: Timer | None = None
 
 
 # Requests with sessions under way, by label, each with the link that serves it.

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import trio
 
 from emulator import Outcome
-from emulator.time import LagHistogram
 from emulator.wire.frames import (
     CONDUCTOR_CODEC,
     Abort,
@@ -39,7 +38,7 @@ from scenarios.build import World
 from scenarios.report import Work
 from scenarios.spec import RunSpec
 
-from . import placement
+from . import placement, totals
 from .gather import Gather, Witness
 from .worker import plan_digest
 
@@ -62,7 +61,7 @@ class HostState:
     awaited: list[str] = field(default_factory=list)
     quiet: Quiet | None = None
     halted_ns: int | None = None
-    summary: dict[str, Any] | None = None
+    summary: Summary | None = None
     failed: str | None = None
 
 
@@ -270,10 +269,8 @@ class Conductor:
                 host.halted_ns = frame.time_ns
                 self._put_in()
             case Summary():
-                try:
-                    host.summary = msgspec.msgpack.decode(frame.data, type=dict[str, Any])
-                except msgspec.MsgspecError as error:
-                    raise WireError(f"its summary is none: {error}") from error
+                totals.check(frame, self.world.network)
+                host.summary = frame
             case Failed():
                 host.failed = host.failed or frame.reason
             case _:
@@ -303,15 +300,11 @@ class Conductor:
                 self.gather.add(entry)
         except WireError as error:
             raise ConductError(f"the end of the history is wrong: {error}") from error
-        summaries = [host.summary or {} for host in self.hosts.values()]
-        leaks: dict[str, int] = {}
-        for summary in summaries:
-            for what, count in summary["leaks"].items():
-                leaks[what] = leaks.get(what, 0) + count
-        for number, injection in enumerate(network.faults.injections):
-            injection.active.fired = sum(summary["faults"][number][0] for summary in summaries)
-            injection.begun_ns, injection.ended_ns = summaries[0]["faults"][number][1:]
-        return Outcome(summaries[0]["emulated_ns"], summaries[0]["interrupted"], dict(sorted(leaks.items())))
+        return totals.outcome(self._summaries, network)
+
+    @property
+    def _summaries(self) -> dict[str, Summary]:
+        return {name: host.summary for name, host in self.hosts.items() if host.summary is not None}
 
     @property
     def lag_ns(self) -> int:
@@ -320,23 +313,5 @@ class Conductor:
 
     def work(self) -> Work:
         """Return what the run was to all hosts."""
-        known = {name: host.summary for name, host in self.hosts.items() if host.summary is not None}
-        hosts = [
-            {
-                "name": name,
-                "actors": len(self._actors[name]),
-                "events": s["events"],
-                "cpu_s": s["cpu_s"],
-                **s["work"],
-                "round_trips_s": ready.round_trips_s if (ready := self.hosts[name].ready) else {},
-            }
-            for name, s in known.items()
-        ]
-        return Work(sum(s["events"] for s in known.values()), self._lag(), tuple(hosts))
-
-    def _lag(self) -> LagHistogram:
-        lag = LagHistogram()
-        for host in self.hosts.values():
-            if host.summary is not None and math.isfinite(self.spec.rate):
-                lag.add_all(host.summary["lag"]["counts"], host.summary["lag"]["max_ns"])
-        return lag
+        trips_s = {name: host.ready.round_trips_s for name, host in self.hosts.items() if host.ready is not None}
+        return totals.work(self._summaries, self._actors, trips_s)

@@ -211,17 +211,19 @@ class HostRun:
         network = self.network
         network.history.close()
         lag = network.timeline.lag
-        figures = {
-            "emulated_ns": outcome.emulated_ns,
-            "interrupted": outcome.interrupted,
-            "leaks": outcome.leaks,
-            "events": network.timeline.events - network.ticks,
-            "lag": {"counts": lag.counts, "max_ns": lag.max_ns},
-            "faults": [[i.fired, i.begun_ns, i.ended_ns] for i in network.faults.injections],
-            "cpu_s": cpu_s,
-            "work": self.share.figures(),
-        }
-        self._conductor.send(Summary(msgspec.msgpack.encode(figures)))
+        self._conductor.send(
+            Summary(
+                outcome.emulated_ns,
+                outcome.interrupted,
+                outcome.leaks,
+                network.timeline.events - network.ticks,
+                lag.counts,
+                lag.max_ns,
+                [(injection.fired, injection.begun_ns, injection.ended_ns) for injection in network.faults.injections],
+                cpu_s,
+                self.share.figures(),
+            )
+        )
 
 
 def plan_digest(network: Network) -> str:

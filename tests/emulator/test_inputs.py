@@ -115,7 +115,7 @@ def test_a_crash_from_outside_is_a_crash() -> None:
 @pytest.mark.parametrize(
     ("kind", "fields", "error", "message"),
     [
-        ("crush", ("bob",), ValueError, "no input is of kind 'crush'; there are crash, interrupt, note"),
+        ("crush", ("bob",), ValueError, "no input is of kind 'crush'; there are crash, fault, heal, interrupt, note"),
         ("crash", ("carol",), UnknownActorError, "no actor named 'carol'"),
         ("crash", (), TypeError, "missing"),
         ("crash", ("bob", 1), TypeError, "argument"),

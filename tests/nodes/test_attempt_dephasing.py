@@ -39,7 +39,7 @@ class Attempts:
 def chain(west: int, east: int, physics: NodePhysics) -> SimpleNamespace:
     """Join alice, a repeater and bob by links that need fixed numbers of attempts."""
     network = Network(seed=3)
-    invariants = Invariants(network)
+    invariants = Invariants(network, network.history)
     monitor = Monitor(network.engine, network.history, [("alice", "bob")], invariants.report)
 
     def port(peer: str, station: str) -> dict[str, Port]:

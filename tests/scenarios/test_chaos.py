@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from emulator.transport import Connection
 from nodes import Circuit, QuantumNode
 from nodes.circuits import EAST, WEST, SwapRole
 from nodes.ports import PortNode
-from scenarios.chaos import Campaign, Failure, Trial, scenario_of, search
+from scenarios.chaos import Campaign, Failure, Trial, search
 from scenarios.load import load_text
-from scenarios.run import prepare_text
+from scenarios.run import prepare_text, run_scenario
 
 SETTINGS = (
     "links=3",
@@ -30,6 +31,20 @@ SETTINGS = (
     "memories=2",
     "route.0.cutoff_s=0.01",
 )
+CHAIN = """
+name = "line"
+
+[[chain]]
+name = "line"
+links = 2
+length_km = 20
+success_probability = 0.05
+fidelity = 1
+
+[[route]]
+a = "line-a"
+b = "line-b"
+"""
 RUNS = 200  # in which each planted bug has to be found
 
 
@@ -88,12 +103,26 @@ def test_a_planted_bug_is_found_and_named(campaign: Campaign, monkeypatch: pytes
     monkeypatch.setattr(place, attribute, bug)
     failure = find(campaign)
     assert {violation.invariant for violation in failure.violations} & invariants
-    text = scenario_of(campaign.text, failure)
+    text = failure.text
     assert text.startswith("# Found by a search for faults:\n")
     again = campaign.check(failure.trial)
     assert [str(v) for v in again] == [str(v) for v in failure.violations]
     _, _, world = prepare_text("found.toml", text, SETTINGS, seed=failure.trial.seed)
     assert len(world.network.faults.injections) == len(failure.trial.faults)
+
+
+def test_what_does_not_come_again_is_missing_again_when_the_file_is_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calibrated = Campaign("chain", settings=SETTINGS, for_s=1.0, kinds=["calibration"])
+    monkeypatch.setattr(QuantumNode, "refill_all", lambda _: None)  # nobody goes on after a calibration
+    failure = find(calibrated)
+    assert {violation.invariant for violation in failure.violations} == {"liveness"}
+    file = tmp_path / "found.toml"
+    file.write_text(failure.text)
+    run = run_scenario(str(file), for_s=1.0, seed=failure.trial.seed, settings=SETTINGS)
+    assert not run.good
+    assert run.violations == [str(violation) for violation in failure.violations]
 
 
 def test_what_is_found_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +134,7 @@ def test_what_is_found_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_found_is_written_with_all_its_faults_and_demands(campaign: Campaign) -> None:
     fault = {"kind": "loss", "target": "chain-1>chain-2", "start_s": 0.1, "end_s": 0.2, "attributes": {"percent": 5.0}}
     route = {"a": "chain-b", "b": "chain-a", "pairs": 2, "pause_s": 0.01, "order": "asap", "lanes": 1}
-    text = campaign.text + Trial(3, (fault,), (route,)).text()
+    text = campaign.text(Trial(3, (fault,), (route,)))
     scenario, plan = load_text("x.toml", text, SETTINGS)
     assert [f.kind for f in scenario.fault] == ["loss"]
     assert len(plan.demands) == 2
@@ -113,7 +142,7 @@ def test_what_is_found_is_written_with_all_its_faults_and_demands(campaign: Camp
 
 def test_every_kind_of_fault_is_tried_somewhere() -> None:
     found = {name for scenario in ("chain", "metro") for name in Campaign(scenario, for_s=0.01).targets}
-    assert found >= set(kinds()) - {"overload"}
+    assert found >= set(kinds()) - {"overload", "slow-host"}
 
 
 def test_the_command_tells_what_it_did(qie: Callable[..., Any], tmp_path: Path) -> None:
@@ -127,3 +156,24 @@ def test_the_command_tells_what_it_did(qie: Callable[..., Any], tmp_path: Path) 
     wrong = qie("chaos", "chain", "--kind", "plague")
     assert (wrong.returncode, "no such kind of fault" in wrong.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_is_told_fails_again(
+    qie: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hopeless = CHAIN + "\n[[expect]]\npairs = 1_000_000\n"
+    Path("hopeless.toml").write_text(hopeless)
+    done = qie("chaos", "hopeless.toml", "--runs", "5", "--for", "0.1", "--jobs", "1", "--json", "found.json")
+    assert done.returncode == 1, done.stderr
+    data = json.loads(Path("found.json").read_text())
+    assert data["runs"] == 1  # the first fails, and what shrinks it is counted apart
+    assert data["runs_to_shrink"] > 0
+    assert re.match(r"1 run \(and \d+ to shrink what failed\) in \S+ s: 1 failure\n", done.stdout)
+    (file,) = data["files"]
+    command = done.stdout.partition("to run it again: ")[2].split()
+    assert command[:3] == ["qie", "run", file]
+    again = qie(*command[1:])
+    assert again.returncode == 1
+    assert data["violations"]
+    assert all(f"VIOLATION: {violation}" in again.stdout for violation in data["violations"])

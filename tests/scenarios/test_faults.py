@@ -104,6 +104,7 @@ TARGETS = {
     "SwitchStuck": "city~switch",
     "ControllerCrash": "controller",
     "Overload": "city-1>far",
+    "SlowHost": "host",
 }
 BY_FAMILY = {"OnChannels": "city-r", "OnClock": "r", "OnFibre": "city-r", "OnHeralds": "city~r", "OnStation": "city~r"}
 
@@ -155,6 +156,18 @@ def test_a_fault_that_is_never_met_does_not_change_what_happens() -> None:
     broken = run_scenario("chain", for_s=0.5, seed=2, faults=["overload:chain-a>chain-b@9"])
     assert plain.world.network.history.sha256() == broken.world.network.history.sha256()
     assert "fault overload chain-a>chain-b: never began" in list(summary(broken))
+
+
+def test_a_station_that_intercepts_leaves_correlations_in_one_basis_only() -> None:
+    document = with_faults({"kind": "intercept", "target": "alice-bob"})
+    document["link"][0] |= {"scheme": "double_click", "length_km": 5, "modes": 1}
+    document["hardware"] = "ion.near_future"
+    world = build(*parse(document, "two"), seed=1)
+    world.network.run(for_ns=S)
+    statistics = world.monitor.routes["alice", "bob"]
+    assert statistics.samples > 40
+    assert statistics.fidelity_mean == pytest.approx(0.5, abs=0.02)  # (1 + |<ZZ>|) / 4
+    assert world.invariants.violations == []
 
 
 @pytest.mark.parametrize(("scheme", "power"), [("single_click", 0.5), ("double_click", 1.0), ("pair_source", 1.0)])

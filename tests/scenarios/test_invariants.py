@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from emulator import Half, Herald, Network, Port, Record
+from emulator import MS, Half, Herald, Network, Port, Record
 from nodes import Circuit, QuantumNode
 from nodes.circuits import EAST, WEST, SwapRole
-from scenarios.build import World
+from scenarios import bench
+from scenarios.build import Watched, World
 from scenarios.invariants import Violation
+from scenarios.load import load_text, read
 from scenarios.report import Run, as_json, summary
-from scenarios.run import prepare
+from scenarios.run import built, prepare
 
 S = 10**9
 SETTINGS = ("links=3", "length_km=10", "hardware=ideal", "chain.0.success_probability=0.2", "chain.0.fidelity=1")
@@ -129,3 +131,19 @@ def test_the_report_tells_all_of_a_violation() -> None:
     at = lines.index("VIOLATION: crash: chain-1 ended by KeyError, at 0.010000000 s")
     assert lines[at + 1] == "  what its actors did just before:"
     assert "chain-1 crashes KeyError" in lines[-1]
+
+
+def test_watching_changes_nothing_and_its_cost_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    label, text = read("chain")
+    scenario, plan = load_text(label, text, ["links=2"])
+    hashes = set()
+    for watched in get_args(Watched):
+        network = built(label, scenario, plan, seed=3, watched=watched).network
+        network.run(for_ns=200 * MS)
+        hashes.add(network.history.sha256())
+    assert len(hashes) == 1
+    monkeypatch.setattr(bench, "WATCHED", {"chain": (0.1, ("links=2",))})
+    monkeypatch.setattr(bench, "_ROUNDS", 1)
+    figures = bench.measure("invariants")["figures"]
+    assert list(figures) == ["chain_invariants_percent", "chain_statistics_percent"]
+    assert all(-100 < percent < 100 for percent in figures.values())

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from emulator import Network, Recorder, Recording, recorder, recording
+from emulator import MS, Network, Recorder, Recording, recorder, recording
 from nodes import Repeater
 from scenarios.listing import listed
-from scenarios.load import InputError
+from scenarios.load import InputError, read
 from scenarios.replay import as_json, replay, summary
 from scenarios.report import as_json as run_json
-from scenarios.run import run_scenario
-from scenarios.spec import RunSpec
+from scenarios.run import execute, prepare_text, run_scenario
+from scenarios.spec import RunSpec, header
 from scenarios.version import version
 
 SETTINGS = ("links=2", "override.t2_s=0.5")
@@ -299,3 +299,30 @@ def test_records_are_listed_by_actor_kind_and_time(recorded: Path) -> None:
 
 
 NODES = ("chain-1", "chain-a", "chain-b")
+
+
+# -- faults from outside -------------------------------------------------------------------------------------------
+
+
+def test_faults_that_a_person_put_into_a_running_network_come_again(tmp_path: Path) -> None:
+    label, text = read("chain")
+    spec = RunSpec(label=label, text=text, settings=SETTINGS, seed=7, for_ns=400 * MS, rate=math.inf)
+    _, _, world = prepare_text(spec.label, spec.text, spec.settings, seed=spec.seed)
+    network, acts = world.network, iter((("fault", "cut", "chain-a-chain-1", {}, 1.0, None, None, "digger"), ("heal",)))
+
+    def act() -> None:
+        if (fields := next(acts, None)) is not None:
+            network.input(*fields)
+
+    network.watch(100 * MS, act)
+    path = tmp_path / "broken.rec"
+    with Recorder(path, header(spec), network) as running:
+        done = execute("chain", spec, world, rate=spec.rate, show="nothing")
+        running.finish({"error": None, "summary": run_json(done)})
+    (digger,) = network.faults.injections
+    assert digger.fired > 0
+    for rate in (math.inf, 2.0):
+        again = replay(str(path), rate=rate)
+        assert as_json(again)["identical"]
+        assert again.history_sha256 == network.history.sha256()
+    assert [entry.fields[0] for entry in Recording(path).records() if entry.kind == "input"] == ["fault", "heal"]

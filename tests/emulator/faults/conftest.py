@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -47,9 +48,9 @@ class Talker(Actor):
         self.going = False
 
 
-def pair(seed: int = 1, **options: Any) -> tuple[Network, Talker, Talker]:
+def pair(seed: int = 1, rate: float = math.inf, **options: Any) -> tuple[Network, Talker, Talker]:
     """Return a network of alice, who speaks, and bob, who listens; light takes 1 ms between them."""
-    network = Network(seed=seed, keep_history=True)
+    network = Network(seed=seed, rate=rate, keep_history=True)
     alice = network.add(Talker("alice", "bob", **options), restart_after_ns=MS)
     bob = network.add(Talker("bob", ""), restart_after_ns=MS)
     network.connect("alice", "bob", latency_ns=MS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
+import pytest
 import trio
 
-from emulator import MS, Actor
+from emulator import MS, Actor, FaultError
 
 
 def test_a_crash_lasts_as_long_as_it_says_whatever_the_policy_of_the_actor(talk: SimpleNamespace) -> None:
@@ -98,3 +100,33 @@ def test_overlooked_messages_are_as_many_as_it_says(talk: SimpleNamespace) -> No
     network.run(for_ns=40 * MS)
     heard = {number for _, number in bob.heard}
     assert set(range(1, alice.sent + 1)) - heard == {6, 9, 12, 15, 18}
+
+
+def test_a_slow_host_makes_lag_and_the_same_history(talk: SimpleNamespace) -> None:
+    histories = []
+    for rate in (math.inf, 1.0):
+        network, _, bob = talk.pair(rate=rate, most=20)
+        fault = network.inject("slow-host", "host", start_ns=5 * MS, end_ns=15 * MS, stall_ms=3, every_ms=4)
+        network.run(for_ns=30 * MS)
+        assert (len(bob.heard), fault.fired) == (20, 3)
+        histories.append(network.history.sha256())
+    assert network.timeline.lag.max_ns > 2 * MS  # the next message is due within 1 ms of a stall of 3 ms
+    assert histories[0] == histories[1]
+    with pytest.raises(FaultError, match="there is one host, and it is called 'host', not 'bob'"):
+        network.inject("slow-host", "bob")
+
+
+def test_an_actor_that_stood_still_can_cancel_what_it_is_late_for(talk: SimpleNamespace) -> None:
+    network, _, bob = talk.pair(most=2)
+    rung: list[str] = []
+
+    def begin() -> None:
+        timers = [bob.alarm(12 * MS, rung.append, "first"), bob.alarm(13 * MS, rung.append, "second")]
+        bob.after(11 * MS, timers[1].cancel)  # it is late for this as well, and for both timers
+        bob.after(11 * MS, timers[1].cancel)
+
+    network.timeline.at(1, begin)
+    network.inject("pause", "bob", start_ns=10 * MS, end_ns=20 * MS)
+    network.timeline.at(19 * MS, lambda: rung.append("19 ms"))
+    network.run(for_ns=30 * MS)
+    assert rung == ["19 ms", "first"]

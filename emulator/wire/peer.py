@@ -34,6 +34,7 @@ class Peer:
     def __init__(self, name: str, stream: trio.abc.Stream, codec: Codec) -> None:
         self.name = name
         self.frames_sent = self.frames_received = 0
+        self.stuck = False  # so much waits to go out that this peer is to be given up
         self._stream = stream
         self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
         self._codec = codec
@@ -54,11 +55,11 @@ class Peer:
         return bool(self._unsent) or self._writer.task is None
 
     def send(self, frame: Frame) -> None:
-        """Put a frame behind those that wait for `flush`. Raises WireError if the peer takes nothing any more."""
-        self._unsent += self._codec.encode(frame)
-        self.frames_sent += 1
-        if len(self._unsent) > _MOST_UNSENT:
-            raise WireError(f"{self.name} takes nothing any more")
+        """Put a frame behind those that wait for `flush`; nothing more once the peer is `stuck`."""
+        if not self.stuck:
+            self._unsent += self._codec.encode(frame)
+            self.frames_sent += 1
+            self.stuck = len(self._unsent) > _MOST_UNSENT
 
     def flush(self) -> None:
         """Let what was sent go out; what cannot go at once, `write` takes care of."""

@@ -184,6 +184,8 @@ class Conductor:
                 host.peer.flush()
                 if host.peer.idle_s > self._limit_s and not self._over:
                     host.failed = host.failed or f"nothing was heard of it for {self._limit_s:g} s"
+                elif host.peer.stuck:
+                    host.failed = host.failed or "it takes nothing any more"
                 elif self._going and host.peer.idle_s > 2.0 and name not in told:
                     told.add(name)
                     self._tell(f"emulated time stands still: {name} is awaited")
@@ -198,7 +200,7 @@ class Conductor:
         awaited = {name: host.awaited for name, host in self.hosts.items() if host.awaited}
         if not self._going or come != self._come or not awaited:
             self._come, self._came_s = come, now_s
-        elif now_s - self._came_s > self._limit_s:
+        elif now_s - self._came_s > self._limit_s / min(1.0, self.spec.rate):  # slow time takes its time
             whom = "; ".join(f"{name} awaits {', '.join(others)}" for name, others in awaited.items())
             next(iter(self.hosts.values())).failed = f"nobody has come further for {self._limit_s:g} s: {whom}"
 

@@ -204,8 +204,15 @@ class HostRun:
         for name, peer in self._peers.items():
             peer.send(Beat())
             peer.flush()
-            if peer.idle_s > self._limit_s:
-                network.stop(RunAbortedError(f"{self.me} has heard nothing of {name} for {self._limit_s:g} s"))
+            self._look_at(name, peer)
+        self._look_at("the conductor", self._conductor)
+
+    def _look_at(self, name: str, peer: Peer) -> None:
+        """Give up the run if somebody is silent for too long, or takes nothing any more."""
+        if peer.idle_s > self._limit_s:
+            self.network.stop(RunAbortedError(f"{self.me} has heard nothing of {name} for {self._limit_s:g} s"))
+        elif peer.stuck:
+            self.network.stop(RunAbortedError(f"{name} takes nothing any more of what {self.me} sends"))
 
     def _finish(self, outcome: Outcome, cpu_s: float) -> None:
         network = self.network

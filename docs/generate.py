@@ -269,7 +269,7 @@ def commands() -> list[str]:
             "Exit codes of all commands: 0 good; 1 the run failed, an invariant broke or something leaked; 2 bad input, with "
             "the place and what would be right; 130 interrupted, with a complete summary of what ran. Results go to standard "
             "output, progress and errors to standard error. The object that `qie run --json` writes is described in "
-            "[json](json.md)."
+            "[json](json.md), the file that `qie deploy SCENARIO --hosts FILE` reads in [hosts file](hosts-file.md)."
         ),
         "`qie --help`, `qie COMMAND --help` and `qie --version` say the same in short.",
         "",

@@ -158,7 +158,7 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         yield "  (waited: median from asking to delivery; age: mean since the photon left; both at the first node)"
     if len(data["pairs"]) > most:
         yield f"  ... and {len(data['pairs']) - most} more routes"
-    if math.isfinite(run.rate):
+    if math.isfinite(run.rate) and (run.work is None or run.work.lag.count):
         lag = data["lag_ms"]
         yield f"lag behind the wall clock: p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms"
     yield f"{data['events']} events, {data['messages']} messages, history {data['history_sha256'][:16]}"

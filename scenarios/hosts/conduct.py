@@ -153,11 +153,18 @@ class Conductor:
                 self._changed = trio.Event()
                 await self._changed.wait()
 
+    @property
+    def began(self) -> bool:
+        """Return whether emulated time was let go."""
+        return self._going
+
     def interrupt(self) -> None:
         """End the span of the run at one emulated instant everywhere: the input of a person who presses Ctrl-C."""
         self.interrupted = True
-        self._putting = True
-        self._say(Halt())
+        if self._going:
+            self._putting = True
+            self._say(Halt())
+        self._changed.set()
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
@@ -165,6 +172,8 @@ class Conductor:
         """Wait for something; `what`: of the hosts, within the limit; None: for as long as the run goes on."""
         started_s = time.monotonic()
         while not ready():
+            if self.interrupted and not self._going:
+                raise ConductError("interrupted before the run began")
             if failures := [f"{name}: {host.failed}" for name, host in self.hosts.items() if host.failed]:
                 raise ConductError("; ".join(failures))
             if what is not None and time.monotonic() - started_s > self._limit_s:

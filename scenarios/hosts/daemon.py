@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Final
 import msgspec
 import trio
 
+from emulator.wire.credentials import CredentialsError
 from emulator.wire.frames import CONDUCTOR_CODEC, PEER_CODEC, Job
 from emulator.wire.framing import WireError
 from emulator.wire.handshake import PROTOCOL, Hello, greet
@@ -99,7 +101,7 @@ class Lobby:
             nursery.start_soon(self._take_connections, sockets)
             try:
                 await self._prepare()
-            except (WireError, trio.BrokenResourceError) as error:
+            except (WireError, CredentialsError, trio.BrokenResourceError) as error:
                 daemon.tell(f"no run: {error}")
                 self.run = None
                 await hang_up(self.conductor, list(self.peers.values()))
@@ -126,7 +128,7 @@ class Lobby:
             stream: trio.abc.Stream = plain
             name = None
         else:
-            context = server_context(daemon.certificates, daemon.name)
+            context = self._own_context(daemon.certificates)
             secured = await secure(plain, context, server_side=True, peer=None)
             stream, name = secured, peer_name(secured)
         theirs = await greet(stream, self._hello, expected_name=name)
@@ -139,6 +141,12 @@ class Lobby:
         if theirs.name not in self.job.actors or theirs.name in self.peers:
             raise WireError(f"{theirs.name} is not awaited in this run")
         return theirs, Peer(theirs.name, stream, PEER_CODEC)
+
+    def _own_context(self, certificates: Path) -> ssl.SSLContext:
+        try:
+            return server_context(certificates, self.daemon.name)
+        except CredentialsError as error:
+            raise WireError(f"this host cannot be known: {error}") from error
 
     @property
     def _hello(self) -> Hello:
@@ -163,11 +171,16 @@ class Lobby:
         while not ready():
             await self.changed.wait()
 
+    async def _job(self, conductor: Peer) -> Job:
+        with trio.move_on_after(_LIMIT_S):
+            return await next_of(conductor, Job)
+        raise WireError(f"{conductor.name} has sent no job for {_LIMIT_S:g} s")
+
     async def _prepare(self) -> None:
         await self._until(lambda: self.conductor is not None)
         assert self.conductor is not None
         me = self.daemon.name
-        job = await next_of(self.conductor, Job)
+        job = await self._job(self.conductor)
         self.run = await accept(me, job, self.conductor)
         self.job = job
         self._change()

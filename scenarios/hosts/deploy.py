@@ -112,8 +112,9 @@ class _Session:
                 while isinstance(error, BaseExceptionGroup):
                     error = error.exceptions[0]
                 now_ns = conductor.gather.now_ns
-                outcome = Outcome(now_ns, interrupted=False, leaks={})
-                trouble = (Violation("hosts", now_ns, (), str(error)),)
+                outcome = Outcome(now_ns, interrupted=conductor.interrupted, leaks={})
+                if conductor.began or not conductor.interrupted:
+                    trouble = (Violation("hosts", now_ns, (), str(error)),)
             return outcome, conductor.work(), trouble, conductor.wall_s
 
     @property

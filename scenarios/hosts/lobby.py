@@ -39,7 +39,7 @@ async def accept(me: str, job: Job, conductor: Peer) -> HostRun:
     """Build what a job asks for. Raises WireError if it cannot be built; the conductor is told why."""
     try:
         return HostRun(me, job)
-    except InputError as error:
+    except (InputError, ValueError) as error:  # of msgspec, too
         await conductor.say(Failed("input", str(error)))
         raise WireError(f"the job cannot be done: {error}") from None
 

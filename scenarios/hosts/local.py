@@ -7,7 +7,6 @@ line to the conductor, and those of its lines to the others.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -57,6 +56,7 @@ def _start(name: str, conductor: socket.socket, others: Mapping[str, socket.sock
         [sys.executable, "-m", "scenarios.hosts.local", name, str(conductor.fileno()), *words],
         pass_fds=[conductor.fileno(), *(line.fileno() for line in others.values())],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,  # Ctrl-C is for the conductor
     )
 
 
@@ -81,7 +81,6 @@ async def _prepare(me: str, conductor: Peer, peers: Mapping[str, Peer]) -> HostR
 
 def main(words: Sequence[str]) -> int:
     """Be one of the processes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the conductor
     me, fd, *others = words
     conductor = Peer("conductor", _stream(socket.socket(fileno=int(fd))), CONDUCTOR_CODEC)
     pairs = (word.rpartition("=") for word in others)

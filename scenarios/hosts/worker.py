@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,11 +55,16 @@ def build_world(spec: RunSpec, share: Share) -> World:
 
 
 class HostRun:
-    """One host's part of one run, from the job to the summary."""
+    """One host's part of one run, from the job to the summary.
+
+    Raises InputError if the scenario is wrong, ValueError if the job is.
+    """
 
     def __init__(self, me: str, job: Job) -> None:
         self.me = me
         self.spec = msgspec.msgpack.decode(job.spec, type=RunSpec)
+        if not 0 < job.limit_s < math.inf:
+            raise ValueError(f"limit_s = {job.limit_s} must be a number of seconds greater than 0")
         self._limit_s = job.limit_s
         homes = {actor: host for host, actors in job.actors.items() for actor in actors}
         self.share = HostShare(me, homes)
@@ -66,6 +72,8 @@ class HostRun:
         self._conductor: Peer
         self._peers: dict[str, Peer] = {}
         self.world = build_world(self.spec, self.share)
+        if set(homes) != set(self.network.names) or not job.actors.get(me):
+            raise ValueError("not every actor is placed, or none here, or some that there is not")
         self.trouble: str | None = None  # why the run ended before its end
 
     @property
@@ -110,8 +118,10 @@ class HostRun:
         try:
             await self._conductor.read(self._take)
             reason = "the conductor has closed the connection"
-        except (WireError, trio.BrokenResourceError) as error:
-            reason = f"the connection to the conductor broke: {error}"
+        except WireError as error:
+            reason = f"the conductor breaks the protocol: {error}"
+        except trio.BrokenResourceError:
+            reason = "the connection to the conductor broke"
         self.network.stop(RunAbortedError(reason))
 
     async def _write(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -14,10 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import trio
 
 from emulator import S
 from emulator.wire.certificates import create
+from emulator.wire.frames import CONDUCTOR_CODEC, Failed, Job
+from emulator.wire.handshake import PROTOCOL, Hello
+from emulator.wire.peer import Peer
+from scenarios.hosts.connecting import call
 from scenarios.hosts.deploy import deploy
 from scenarios.hosts.hosts_file import HostsFile, read_hosts
 from scenarios.load import InputError, read
@@ -252,6 +259,35 @@ def test_a_stranger_who_sends_anything_costs_nobody_anything(folder: Path, pair:
         stranger.sendall(b"\x93\xff" * 1000)
         west.line("127.0.0.1 port .*: ")
     file, path = hosts_file(folder, [west, east])
+    assert sha256(deploy(spec_of(), file, file=path)) == alone()
+
+
+@pytest.mark.parametrize(
+    ("spec", "limit_s", "told"),
+    [
+        (b"\xc1", 30.0, "MessagePack data is malformed"),
+        (msgspec.msgpack.encode(spec_of()), math.nan, "limit_s = nan must be a number of seconds"),
+        (msgspec.msgpack.encode(spec_of()), 30.0, "not every actor is placed"),
+    ],
+)
+def test_a_job_that_cannot_be_done_is_refused_and_the_host_waits_for_the_next(
+    folder: Path, start: Start, spec: bytes, limit_s: float, told: str
+) -> None:
+    west = start("west", "--certificates", str(folder / "certs"))
+
+    async def conduct() -> str:
+        mine = Hello(PROTOCOL, version(), "conductor", "conductor")
+        stream = await call(("127.0.0.1", west.port), mine, "west", folder / "certs")
+        peer = Peer("west", stream, CONDUCTOR_CODEC)
+        await peer.say(Job(spec, [], {"west": ["chain-a"]}, limit_s))
+        answer = await peer.next()
+        assert isinstance(answer, Failed)
+        await peer.close()
+        return answer.reason
+
+    assert told in trio.run(conduct)
+    west.line("no run: the job cannot be done")
+    file, path = hosts_file(folder, [west])
     assert sha256(deploy(spec_of(), file, file=path)) == alone()
 
 

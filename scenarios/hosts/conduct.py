@@ -43,6 +43,7 @@ from .gather import Gather, Witness
 from .worker import plan_digest
 
 _LOOK_S: Final = 0.25
+_CREEP: Final = 0.1  # times real time: slower than that is told even if nobody waits for real time
 _LAST_WORDS_S: Final = 1.0
 
 
@@ -139,7 +140,7 @@ class Conductor:
             return
         round_trip_s = max((s for s, pair in trips if set(pair) == set(found.hosts)), default=max(trips)[0])
         factor = found.realtime_factor(round_trip_s)
-        if math.isfinite(self.spec.rate) and factor < self.spec.rate:
+        if factor < (self.spec.rate if math.isfinite(self.spec.rate) else _CREEP):
             self._tell(
                 f"the cut between {' and '.join(found.hosts)} has a lookahead of {found.lookahead_ns / 1e3:.0f} us "
                 f"({' to '.join(found.channel)}), and a round trip takes {round_trip_s * 1e3:.2f} ms: "

@@ -15,6 +15,7 @@ from emulator import Network
 Placement: TypeAlias = dict[str, list[str]]
 
 _IMBALANCE: Final = 1.5  # of the load of a host, against the mean
+_NEAR_NS: Final = 1_000  # who is nearer to each other is not divided: emulated time would creep
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def place(
     if len(hosts) == 1:
         return {hosts[0]: sorted(ways)}
     best: tuple[float, Placement] | None = None
-    for least_ns in sorted({data["ns"] for *_, data in ways.edges(data=True)}, reverse=True):
+    lengths_ns = {max(data["ns"], _NEAR_NS) for *_, data in ways.edges(data=True)} or {_NEAR_NS}
+    for least_ns in sorted(lengths_ns, reverse=True):
         parts = _parts(ways, least_ns)
         if len(parts) < len(hosts):
             continue

@@ -32,6 +32,9 @@ class Share(Protocol):
     async def enter(self) -> None:
         """Make ready a task in which actors act."""
 
+    async def together(self) -> None:
+        """Wait until all have begun, so that the wall clock paces them from one moment on."""
+
     async def end(self) -> None:
         """End, before all that goes on is cancelled."""
 
@@ -63,6 +66,9 @@ class Whole:
 
     async def enter(self) -> None:
         """Need nothing."""
+
+    async def together(self) -> None:
+        """Wait for nobody."""
 
     async def end(self) -> None:
         """Leave nothing undone."""

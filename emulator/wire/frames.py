@@ -130,6 +130,14 @@ class Go(Frame, frozen=True, tag="go"):
     """Let emulated time begin."""
 
 
+class Begun(Frame, frozen=True, tag="begun"):
+    """All actors here have begun, and emulated time stands still just after that."""
+
+
+class Pace(Frame, frozen=True, tag="pace"):
+    """All have begun everywhere: let the wall clock pace emulated time from now on."""
+
+
 class Records(Frame, frozen=True, tag="records"):
     """A piece of the history of this host's actors, in the canonical order; nothing before `until_ns` follows."""
 
@@ -188,12 +196,6 @@ class Put(Frame, frozen=True, tag="put"):
     fields: bytes
 
 
-class Rate(Frame, frozen=True, tag="rate"):
-    """From now on emulated time goes at this rate."""
-
-    rate: float
-
-
 class Summary(Frame, frozen=True, tag="summary"):
     """How it was here: how the run ended, what is left over, and figures of the work.
 
@@ -231,6 +233,8 @@ CONDUCTOR_CODEC = Codec(
         Job,
         Ready,
         Go,
+        Begun,
+        Pace,
         Records,
         View,
         Progress,
@@ -240,7 +244,6 @@ CONDUCTOR_CODEC = Codec(
         Halt,
         Halted,
         Put,
-        Rate,
         Summary,
         Failed,
         Abort,

@@ -9,6 +9,7 @@ An operation that has to wait for its turn holds emulated time and lets the loop
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -38,6 +39,9 @@ _LAST_WORDS_S: Final = 0.5
 
 class Conductor(Protocol):
     """Who conducts the run, as its hosts see it."""
+
+    def begun(self) -> None:
+        """Hear that all actors here have begun."""
 
     def quiet(self, sent: int, received: int) -> None:
         """Hear that nothing goes on here after the end of the span."""
@@ -131,7 +135,7 @@ class HostShare:
         self._blocked: list[Place] = []  # operations that wait for their turn
         self._settled = Place()
         self._portals = Portals()
-        self._finished = False
+        self._finished = self._paced = False
         self.promises = 0  # positions told
         self.waits = 0  # operations that waited for others
         self.gates = 0
@@ -195,8 +199,29 @@ class HostShare:
         """Let the present task, and those that it starts, wait in the middle of an event."""
         await self._portals.enter()
 
+    async def together(self) -> None:
+        """Wait until the conductor says that all have begun; until then others may have to hear of this clock."""
+        gc.collect()  # which takes a while here, and another there
+        gc.freeze()
+        now, place = self._here_and_now, Place()
+        self._blocked.append(place)
+        self._conductor.begun()
+        with self._network.timeline.hold(still=True):
+            while not self._paced:
+                self._tell(now, {}, stuck=True)
+                await place.park()
+        self._blocked.remove(place)
+        self._set_milestone(now)
+
+    def pace(self) -> None:
+        """Hear that all have begun."""
+        self._paced = True
+        for place in self._blocked:
+            place.wake()
+
     async def end(self) -> None:
         """Let what is being written come to its end: a secured stream that is cancelled amid a frame is broken."""
+        gc.unfreeze()
         until_s = time.monotonic() + _LAST_WORDS_S
         with self._network.timeline.hold():
             while any(peer.is_writing for peer in self._conductor.lines()) and time.monotonic() < until_s:

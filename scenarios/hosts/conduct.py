@@ -17,12 +17,14 @@ from emulator.wire.frames import (
     CONDUCTOR_CODEC,
     Abort,
     Beat,
+    Begun,
     Failed,
     Finish,
     Go,
     Halt,
     Halted,
     Job,
+    Pace,
     Progress,
     Put,
     Quiet,
@@ -57,6 +59,7 @@ class HostState:
 
     peer: Peer
     ready: Ready | None = None
+    begun: bool = False
     now_ns: int = 0
     lag_ns: int = 0
     awaited: list[str] = field(default_factory=list)
@@ -112,6 +115,8 @@ class Conductor:
                 self._check()
                 self._going = True
                 self._say(Go())
+                await self._until(lambda: all(host.begun for host in self.hosts.values()), "to begin")
+                self._say(Pace())
                 started_s = time.perf_counter()
                 await self._until(self._is_settled, None)
                 self.wall_s = time.perf_counter() - started_s
@@ -273,6 +278,8 @@ class Conductor:
         match frame:
             case Progress():
                 host.now_ns, host.lag_ns, host.awaited = frame.now_ns, frame.lag_ns, frame.awaited
+            case Begun():
+                host.begun = True
             case Ready():
                 host.ready = frame
             case Quiet():

@@ -84,6 +84,9 @@ class Elsewhere:
     async def enter(self) -> None:
         """Not be asked: nothing runs."""
 
+    async def together(self) -> None:
+        """Not be asked: nothing runs."""
+
     async def end(self) -> None:
         """Not be asked: nothing runs."""
 

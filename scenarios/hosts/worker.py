@@ -17,15 +17,16 @@ from emulator import ActorCrashError, Network, Outcome, Share, Snapshot
 from emulator.wire.frames import (
     Abort,
     Beat,
+    Begun,
     Failed,
     Finish,
     Halt,
     Halted,
     Job,
+    Pace,
     Progress,
     Put,
     Quiet,
-    Rate,
     Records,
     Settle,
     Summary,
@@ -145,8 +146,8 @@ class HostRun:
                     self._halt()
                 case Put():
                     self._put(frame)
-                case Rate():
-                    self.network.timeline.rate = frame.rate
+                case Pace():
+                    self.share.pace()
                 case Beat():
                     pass
                 case _:
@@ -163,6 +164,11 @@ class HostRun:
         self.network.timeline.resume()
 
     # -- what the conductor is told --------------------------------------------------------------------------------
+
+    def begun(self) -> None:
+        """Say that all actors here have begun."""
+        self._conductor.send(Begun())
+        self._conductor.flush()
 
     def quiet(self, sent: int, received: int) -> None:
         """Say that nothing goes on here after the end of the span."""

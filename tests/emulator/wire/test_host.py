@@ -20,6 +20,9 @@ class Alone:
     def __init__(self, share: HostShare) -> None:
         self._share = share
 
+    def begun(self) -> None:
+        trio.lowlevel.current_trio_token().run_sync_soon(self._share.pace)
+
     def quiet(self, sent: int, received: int) -> None:
         trio.lowlevel.current_trio_token().run_sync_soon(self._share.finish)
 

@@ -96,7 +96,7 @@ class Conductor:
         self._came_s = 0.0
         self._changed = trio.Event()
         self._putting = False
-        self._going = self._over = False
+        self._all_ready = self._going = self._over = False
         self.wall_s: float | None = None  # from the word to begin until everything had come to rest
         self.interrupted = False
 
@@ -113,10 +113,11 @@ class Conductor:
             try:
                 await self._until(lambda: all(host.ready for host in self.hosts.values()), "to be ready")
                 self._check()
-                self._going = True
+                self._all_ready = True
                 self._say(Go())
                 await self._until(lambda: all(host.begun for host in self.hosts.values()), "to begin")
                 self._say(Pace())
+                self._going = True
                 started_s = time.perf_counter()
                 await self._until(self._is_settled, None)
                 self.wall_s = time.perf_counter() - started_s
@@ -201,7 +202,7 @@ class Conductor:
                     host.failed = host.failed or f"nothing was heard of it for {self._limit_s:g} s"
                 elif host.peer.stuck:
                     host.failed = host.failed or "it takes nothing any more"
-                elif self._going and host.peer.idle_s > 2.0 and name not in told:
+                elif self._all_ready and host.peer.idle_s > 2.0 and name not in told:
                     told.add(name)
                     self._tell(f"emulated time stands still: {name} is awaited")
                 elif host.peer.idle_s < 1.0 and name in told:

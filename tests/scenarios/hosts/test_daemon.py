@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -26,6 +27,7 @@ from emulator.wire.handshake import PROTOCOL, Hello
 from emulator.wire.peer import Peer
 from scenarios.hosts.connecting import call
 from scenarios.hosts.deploy import deploy
+from scenarios.hosts.gather import Gather
 from scenarios.hosts.hosts_file import HostsFile, read_hosts
 from scenarios.load import InputError, read
 from scenarios.replay import replay
@@ -179,7 +181,7 @@ def test_a_host_that_hangs_is_awaited_and_said_to_be_and_the_run_ends_at_the_lim
     run = deploy(spec_of(for_s=600.0, rate=1.0), file, file=path, tell=told.append)
     stopper.join()
     assert "emulated time stands still: east is awaited" in told
-    assert re.search(r"(nothing was heard of it|heard nothing of east) for 3 s", run.trouble[0].text)
+    assert re.search(r"(nothing was heard of it|heard nothing of east) for 3 s|waited 3 s", run.trouble[0].text)
 
 
 def test_a_host_that_comes_back_in_time_changes_nothing(folder: Path, pair: tuple[Host, Host]) -> None:
@@ -200,17 +202,31 @@ def test_a_host_that_comes_back_in_time_changes_nothing(folder: Path, pair: tupl
 
 
 def test_ctrl_c_ends_the_span_at_one_instant_on_all_hosts_and_the_record_replays(
-    folder: Path, pair: tuple[Host, Host]
+    folder: Path, pair: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, path = hosts_file(folder, list(pair))
-    interrupter = once_it_runs(pair[0], lambda: os.kill(os.getpid(), signal.SIGINT))
-    record = folder / "run.rec"
+    record, add, count = folder / "run.rec", Gather.add, itertools.count()
+
+    def add_and_interrupt(gather: Gather, entry: Any) -> None:
+        add(gather, entry)
+        if next(count) == 100:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Gather, "add", add_and_interrupt)
     run = deploy(spec_of(for_s=600.0, rate=1.0), file, file=path, record=record)
-    interrupter.join()
     assert run.outcome.interrupted
     assert run.good
     assert run.outcome.emulated_ns < 600 * S
     assert replay(str(record)).difference is None
+
+
+def test_ctrl_c_before_the_run_begins_ends_it_without_a_word_of_trouble(folder: Path, pair: tuple[Host, Host]) -> None:
+    file, path = hosts_file(folder, list(pair))
+    interrupter = once_it_runs(pair[0], lambda: os.kill(os.getpid(), signal.SIGINT))
+    run = deploy(spec_of(for_s=0.5), file, file=path)
+    interrupter.join()
+    assert run.outcome.interrupted
+    assert not run.trouble
 
 
 def test_whoever_conducts_without_the_right_certificate_is_refused_and_the_host_goes_on(

@@ -42,6 +42,7 @@ from scenarios.run import prepare_text
 from scenarios.spec import RunSpec
 
 _EVERY_S: Final = 0.25  # wall time between two looks at the wall clock
+_PIECE_BYTES: Final = 1 << 12  # of history: small, so that the conductor never takes a processor for long
 
 
 class RunAbortedError(Exception):
@@ -86,7 +87,7 @@ class HostRun:
         """Run to the end. The streams are open, and everybody else is ready."""
         self._conductor, self._peers = conductor, dict(peers)
         self.share.join(self.network, peers, self)
-        self.network.history.stream(self._records)
+        self.network.history.stream(self._records, every_bytes=_PIECE_BYTES)
         cpu_s = time.process_time()
         with self._ticking():
             try:

@@ -47,7 +47,8 @@ C10_SETTINGS: Final = (
 )
 
 HOSTS_END_NODES: Final = 50  # per city
-HOSTS_FOR_S: Final = 5.0
+HOSTS_FOR_S: Final = 5.0  # as fast as it goes
+HOSTS_PACED_S: Final = 20.0  # in real time
 
 # A hub with 200 end nodes at 10 km, two memories each, 100 flows at once through the hub; otherwise as above.
 STAR_LEAVES: Final = 200
@@ -262,9 +263,13 @@ def _hosts() -> dict[str, Any]:
             f"round_trips_per_delivered_pair_{hosts}": sum(host["waits"] for host in data["hosts"]) / pairs,
         }
         figures |= {f"cpu_s_{hosts}_{host['name']}": host["cpu_s"] for host in data["hosts"]}
-    paced = deploy(msgspec.structs.replace(spec, rate=1.0), 2)
+    paced = deploy(msgspec.structs.replace(spec, rate=1.0, for_ns=round(HOSTS_PACED_S * 1e9)), 2)
     lag = as_json(paced)["lag_ms"]
-    return figures | {"realtime_factor": HOSTS_FOR_S / paced.wall_s, "lag_ms_p99": lag["p99"], "lag_ms_max": lag["max"]}
+    return figures | {
+        "realtime_factor": HOSTS_PACED_S / paced.wall_s,
+        "lag_ms_p99": lag["p99"],
+        "lag_ms_max": lag["max"],
+    }
 
 
 def _invariants() -> dict[str, Any]:

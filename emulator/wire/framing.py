@@ -117,6 +117,8 @@ class Decoder:
             raise self._break("not a frame: nested too deeply") from error
         except msgpack.FormatError as error:
             raise self._break("not a frame: no MessagePack") from error
+        except UnicodeDecodeError as error:  # which msgspec has said itself since 0.23
+            raise self._break("not a frame: Invalid UTF-8") from error
         except (msgspec.MsgspecError, msgpack.UnpackException, ValueError, RecursionError) as error:
             raise self._break(f"not a frame: {one_line(str(error))}") from error
         return frames

@@ -18,6 +18,8 @@ from .framing import WireError, one_line
 # The server's word, within TLS, that the client's certificate is good: without it a client of TLS 1.3 does not know.
 _ACCEPTED: Final = b"\x06"
 
+_ENDED: Final = " ended the connection in the handshake of TLS"
+
 # What OpenSSL finds about a certificate (X509_V_ERR_...).
 _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10
@@ -82,8 +84,8 @@ async def secure(
         if server_side:
             _check_name(secured, peer)
             await secured.send_all(_ACCEPTED)
-        elif await secured.receive_some(1) != _ACCEPTED:
-            raise WireError(f"{peer} does not say that this host is accepted")
+        elif (word := await secured.receive_some(1)) != _ACCEPTED:
+            raise WireError(f"{peer} does not say that this host is accepted" if word else f"{peer}{_ENDED}")
     except trio.BrokenResourceError as error:
         await _tell_reason(secured, stream)
         raise WireError(_reason(error.__cause__ or error, peer)) from error
@@ -147,8 +149,10 @@ def _reason(error: BaseException, peer: str | None) -> str:
         "ALERT_BAD_CERTIFICATE": f"{who} says that this host's certificate is not good",
         "WRONG_VERSION_NUMBER": f"{who} does not speak TLS",
         "UNSUPPORTED_PROTOCOL": f"{who} does not speak TLS 1.3",
-        "UNEXPECTED_EOF_WHILE_READING": f"{who} ended the connection in the handshake of TLS",
+        "UNEXPECTED_EOF_WHILE_READING": f"{who}{_ENDED}",
     }
+    if isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError):  # what older versions of Python make of it
+        return f"{who}{_ENDED}"
     # Before ALERT_, versions of OpenSSL have this or that version of TLS.
     said = next((text for ending, text in known.items() if reason.endswith(ending)), None)
     return said or f"no TLS with {who}: {_words(error)}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -191,6 +193,7 @@ async def test_a_peer_that_breaks_the_protocol_later_is_told_of_too(deployment: 
     async with bob(deployment) as host:
         async with await host.connect() as stream:
             await admitted_by(stream, client_context(deployment, "alice"), name="alice")
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
         await host.told_of("the connection broke")
 
 

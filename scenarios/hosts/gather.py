@@ -14,13 +14,12 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 import msgspec
-import trio
 
 from emulator import Engine, History, Snapshot
-from emulator.envelope import Envelope
 from emulator.messages import Message, message_types
 from emulator.quantum import QubitId
 from emulator.quantum.engine import MAX_QUBITS
+from emulator.share import Whole
 from emulator.wire.frames import SnapshotData
 from emulator.wire.framing import WireError
 from emulator.wire.noises import noise_of
@@ -59,43 +58,16 @@ class Witness(Engine):
         return []
 
 
-class Elsewhere:
-    """All of a network runs on other hosts."""
+class Elsewhere(Whole):
+    """All of a network runs on other hosts: nothing is done here, and nobody is waited for."""
 
     def engine(self) -> Engine:
         """Return what hosts tell of theirs."""
         return Witness()
 
-    def history(self, *, keep: bool) -> History:
-        """Return the history of all of them."""
-        return History(keep=keep)
-
     def is_here(self, actor: str) -> bool:
         """Return False."""
         return False
-
-    def carry(self, source: str, sink: str, arrival_ns: int, envelope: Envelope) -> None:
-        """Not be asked: nobody is here."""
-        raise AssertionError(f"{source} is not here")
-
-    async def begin(self, nursery: trio.Nursery) -> None:
-        """Not be asked: nothing runs."""
-
-    async def enter(self) -> None:
-        """Not be asked: nothing runs."""
-
-    async def together(self) -> None:
-        """Not be asked: nothing runs."""
-
-    async def end(self) -> None:
-        """Not be asked: nothing runs."""
-
-    async def settled(self) -> bool:
-        """Return True: nothing goes on here."""
-        return True
-
-    async def over(self) -> None:
-        """Not be asked: nothing runs."""
 
 
 class Gather:

@@ -82,6 +82,24 @@ class MovedSeen(Frame, frozen=True, tag="x"):
     moves: int
 
 
+class Sought(Frame, frozen=True, tag="y"):
+    """A state may have been lost with a host: answer, so that I know whether it is on its way from you."""
+
+    qubit: QubitName
+
+
+class NotHere(Frame, frozen=True, tag="z"):
+    """All that I have sent you has come by now."""
+
+    qubit: QubitName
+
+
+class Gone(Frame, frozen=True, tag="g"):
+    """The state of your qubit was lost with a host."""
+
+    qubit: QubitName
+
+
 class Slot(Frame, frozen=True, tag="p"):
     """A pair is made at a moment, and one half of it for a position of yours: say whether it is open, and its noise."""
 
@@ -114,6 +132,7 @@ class Job(Frame, frozen=True, tag="job"):
     hosts: list[tuple[str, str, int]]
     actors: dict[str, list[str]]
     limit_s: float
+    goes_on: bool  # whether the run goes on without a host that is lost
 
 
 class Ready(Frame, frozen=True, tag="ready"):
@@ -212,6 +231,13 @@ class Summary(Frame, frozen=True, tag="summary"):
     work: dict[str, int]
 
 
+class Lost(Frame, frozen=True, tag="lost"):
+    """To the conductor: a host cannot be reached. To hosts: it is given up, as if its actors had crashed for good."""
+
+    host: str
+    reason: str
+
+
 class Failed(Frame, frozen=True, tag="failed"):
     """This host cannot go on; kind: of the error."""
 
@@ -225,7 +251,7 @@ class Abort(Frame, frozen=True, tag="abort"):
     reason: str
 
 
-PEER_CODEC = Codec((Deliver, Clock, Fetch, State, Moved, MovedSeen, Slot, SlotState, Beat))
+PEER_CODEC = Codec((Deliver, Clock, Fetch, State, Moved, MovedSeen, Sought, NotHere, Gone, Slot, SlotState, Beat))
 CONDUCTOR_CODEC = Codec(
     (
         Job,
@@ -242,6 +268,7 @@ CONDUCTOR_CODEC = Codec(
         Put,
         Rate,
         Summary,
+        Lost,
         Failed,
         Abort,
         Beat,

@@ -10,6 +10,7 @@ An operation that has to wait for its turn holds emulated time and lets the loop
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol, Union
@@ -127,7 +128,8 @@ class HostShare:
         self._numbers: dict[str, int] = {}
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Union[tuple(message_types().values())]).decode  # noqa: UP007
-        self._sent = self._received = 0
+        self._sent: Counter[str] = Counter()  # messages to actors elsewhere, by host
+        self._received: Counter[str] = Counter()
         self._blocked: list[Place] = []  # operations that wait for their turn
         self._settled = Place()
         self._portals = Portals()
@@ -161,9 +163,10 @@ class HostShare:
 
     def carry(self, source: str, sink: str, arrival_ns: int, envelope: Envelope) -> None:
         """Let an envelope arrive at an actor elsewhere."""
-        self._sent += 1
+        host = self._homes[sink]
+        self._sent[host] += 1
         self.send(
-            self._homes[sink],
+            host,
             Deliver(
                 self._numbers[source],
                 self._numbers[sink],
@@ -205,7 +208,7 @@ class HostShare:
     async def settled(self) -> bool:
         """Wait until nothing goes on anywhere, or something does here."""
         if not self._finished:
-            self._conductor.quiet(self._sent, self._received)
+            self._conductor.quiet(*self.counts)
             await self._settled.park()
         return self._finished
 
@@ -226,15 +229,30 @@ class HostShare:
                 self._makers[name] = frozenset(makers)
         network.timeline.horizon_ns = max(0, self._clocks.horizon_ns)
 
+    def give_up(self, host: str) -> None:
+        """Go on without another host, as if all its actors had crashed for good."""
+        if self._peers.pop(host, None) is None:
+            return
+        self._clocks.give_up(host)
+        self._engine.give_up(host)
+        timeline = self._network.timeline
+        timeline.horizon_ns = max(timeline.horizon_ns, self._clocks.horizon_ns)
+        self._look_again()
+
     def finish(self) -> None:
         """Hear that nothing goes on anywhere."""
         self._finished = True
         self._settled.wake()
 
     @property
+    def peers(self) -> dict[str, Peer]:
+        """Return the other hosts that are not given up."""
+        return self._peers
+
+    @property
     def counts(self) -> tuple[int, int]:
         """Return how many messages went to other hosts, and came from them."""
-        return self._sent, self._received
+        return sum(self._sent[host] for host in self._peers), sum(self._received[host] for host in self._peers)
 
     @property
     def is_settling(self) -> bool:
@@ -254,7 +272,7 @@ class HostShare:
     def figures(self) -> dict[str, int]:
         """Return how much work it was to keep together."""
         return {
-            "messages": self._sent,
+            "messages": self._sent.total(),
             "promises": self.promises,
             "gates": self.gates,
             "waits": self.waits,
@@ -270,8 +288,9 @@ class HostShare:
     # -- frames ----------------------------------------------------------------------------------------------------
 
     def send(self, host: str, frame: Frame) -> None:
-        """Send a frame to another host; it goes out when this one has said what it had to say."""
-        self._peers[host].send(frame)
+        """Send a frame to another host, unless it was given up; it goes out at the next `flush`."""
+        if (peer := self._peers.get(host)) is not None:
+            peer.send(frame)
 
     async def _write(self, name: str, peer: Peer) -> None:
         try:
@@ -290,7 +309,7 @@ class HostShare:
         self._lose(name, reason)
 
     def _lose(self, name: str, reason: str) -> None:
-        if not self._finished:
+        if not self._finished and name in self._peers:
             self._conductor.lost(name, reason)
 
     def _take(self, host: str, frames: list[Frame]) -> None:
@@ -301,6 +320,10 @@ class HostShare:
                 self._hear(host, frame)
             elif not isinstance(frame, Beat):
                 self._engine.take(host, frame)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Look what can go on now."""
         if self._blocked:
             self._engine.serve(self._here_and_now)
             for place in self._blocked:
@@ -333,7 +356,7 @@ class HostShare:
             message = self._decode(frame.message)
         except msgspec.MsgspecError as error:
             raise WireError(f"not a message: {error}") from error
-        self._received += 1
+        self._received[host] += 1
         envelope = Envelope(
             source,
             frame.incarnation,

@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from emulator.quantum import (
+    PERFECT,
     PERFECT_BELL_MEASUREMENT,
     PERFECT_READOUT,
     BellMeasurement,
@@ -45,7 +46,7 @@ from emulator.quantum.engine import Z_AXIS
 from emulator.quantum.pauli import Array
 from emulator.time import END_NS
 
-from .frames import Fetch, Moment, Moved, MovedSeen, Slot, SlotState, State
+from .frames import Fetch, Gone, Moment, Moved, MovedSeen, NotHere, Slot, SlotState, Sought, State
 from .framing import Frame, WireError
 from .noises import noise_data, noise_of
 
@@ -85,6 +86,8 @@ class SharedEngine(Engine):
         self.waiting: list[Fetch | Slot] = []  # requests whose turn has not come
         self._sent_home: set[QubitId] = set()  # while requests are served
         self._slot_hosts: dict[Slot, str] = {}
+        self._gone: set[str] = set()  # hosts that were given up
+        self._sought: dict[QubitId, set[str]] = {}  # from whom states may still be on their way, if they were not lost
         self.fetched = 0  # states, so far
 
     # -- operations: each brings what it needs, then does as any engine ---------------------------------------------
@@ -240,8 +243,10 @@ class SharedEngine(Engine):
 
     def _slots_known(self, qubits: Sequence[QubitId], now: Moment, wants: dict[str, Moment]) -> bool:
         for qubit in qubits:
-            if qubit not in self._slots:
-                home = self._homes[qubit[0]]
+            home = self._homes[qubit[0]]
+            if home in self._gone:
+                self._slots[qubit] = None
+            elif qubit not in self._slots:
                 wants[home] = now
                 if qubit not in self._asked_slots:
                     self._asked_slots.add(qubit)
@@ -253,6 +258,51 @@ class SharedEngine(Engine):
         """Return the hosts from whom something about states is to come."""
         states = {self._away[qubit] for qubit in self._requested if qubit in self._away}
         return states | {self._homes[qubit[0]] for qubit in self._asked_slots}
+
+    def give_up(self, host: str) -> None:
+        """Go on without a host: what was there is lost, and half of it that is here is maximally mixed from now on."""
+        self._gone.add(host)
+        for qubit in [q for q, there in self._away.items() if there == host]:
+            self._lose(qubit)
+        for qubit in [q for q in self._qubits if self._homes[q[0]] == host]:
+            super().discard(qubit)
+        for qubit in [q for q in self._asked_slots if self._homes[q[0]] == host]:
+            self._asked_slots.discard(qubit)
+            self._slots[qubit] = None
+        self.waiting = [r for r in self.waiting if host != (r.host if isinstance(r, Fetch) else self._slot_hosts[r])]
+        self._slot_hosts = {slot: there for slot, there in self._slot_hosts.items() if there != host}
+        self._passed_on = {q: way for q, way in self._passed_on.items() if host not in (way[0], self._homes[q[0]])}
+        for qubit in list(self._sought):
+            self._not_from(host, qubit)
+
+    def _seek(self, qubit: QubitId) -> None:
+        """Find out whether a state that somebody asks for is on its way to here, or was lost with a host."""
+        if self._gone and qubit not in self._sought:
+            self._sought[qubit] = set(self._homes.values()) - self._gone - {self._me}
+            for host in self._sought[qubit]:
+                self.turn.send(host, Sought(qubit))
+
+    def _not_from(self, host: str, qubit: QubitId) -> None:
+        left = self._sought.get(qubit)
+        if left is None:
+            return
+        left.discard(host)
+        if left:
+            return
+        del self._sought[qubit]
+        if qubit in self._qubits or qubit in self._away or qubit in self._passed_on:
+            return
+        asked = [r for r in self.waiting if isinstance(r, Fetch) and r.qubit == qubit]
+        self.waiting = [r for r in self.waiting if r not in asked]
+        for host in {request.host for request in asked}:
+            self.turn.send(host, Gone(qubit))
+
+    def _lose(self, qubit: QubitId) -> None:
+        del self._away[qubit]
+        self._requested.discard(qubit)
+        if qubit in self._open:
+            left = StoredQubit(qubit, PERFECT, 0, 0, loaded=True, dephased=1.0)
+            self.adopt(JointState((left,), (1.0, 0.0, 0.0, 0.0), None))
 
     # -- what others ask for -----------------------------------------------------------------------------------------
 
@@ -271,6 +321,18 @@ class SharedEngine(Engine):
                 self._moved(host, frame)
             case MovedSeen():
                 self._forget_way(frame)
+            case _:
+                self._take_doubts(host, frame)
+
+    def _take_doubts(self, host: str, frame: Frame) -> None:
+        match frame:
+            case Sought():
+                self.turn.send(host, NotHere(frame.qubit))
+            case NotHere():
+                self._not_from(host, frame.qubit)
+            case Gone():
+                if frame.qubit in self._requested and frame.qubit in self._away:
+                    self._lose(frame.qubit)
             case _:
                 raise WireError(f"it says {type(frame).__name__}, which is not for now")
 
@@ -307,6 +369,8 @@ class SharedEngine(Engine):
             self._moves[frame.qubit] = frame.moves
             if frame.qubit not in self._qubits:
                 self._away[frame.qubit] = frame.host
+                if frame.host in self._gone:
+                    self._lose(frame.qubit)
         self.turn.send(host, MovedSeen(frame.qubit, frame.moves))
 
     def _forget_way(self, frame: MovedSeen) -> None:
@@ -337,8 +401,11 @@ class SharedEngine(Engine):
         found = self._qubits.get(request.qubit)
         if found is None:
             there = self._away.get(request.qubit) or self._passed_on.get(request.qubit, (None, 0))[0]
-            if there is None:
-                return request.qubit in self._sent_home  # has gone with another, or else is on its way to here
+            if there is None and request.qubit not in self._sent_home:  # on its way to here
+                self._seek(request.qubit)
+                return False
+            if there is None:  # it has gone with another
+                return True
             self.turn.send(there, request)
             return True
         if position < moment and any(self._homes[partner.id[0]] == self._me for partner in found.state.qubits):

@@ -23,6 +23,7 @@ from emulator.wire.frames import (
     Halt,
     Halted,
     Job,
+    Lost,
     Progress,
     Put,
     Quiet,
@@ -77,6 +78,7 @@ class Conductor:
         *,
         tell: Callable[[str], None],
         limit_s: float = 30.0,
+        goes_on: bool = False,
     ) -> None:
         self.spec = spec
         self.world = world
@@ -84,12 +86,15 @@ class Conductor:
         self._actors = dict(actors)
         self._tell = tell
         self._limit_s = limit_s
+        self._goes_on = goes_on
+        self.lost: dict[str, str] = {}  # hosts that were given up, and why
         network = self.world.network
         self.gather = Gather(network.history, self.hosts, network.history.observed_messages)
         self._wave = 0
         self._before: list[Quiet] = []
         self._come: list[int] = []  # how far hosts had come when one came further last, and when that was
         self._came_s = 0.0
+        self._standstill: str | None = None
         self._changed = trio.Event()
         self._putting = False
         self._going = self._over = False
@@ -103,7 +108,7 @@ class Conductor:
             for name, host in self.hosts.items():
                 nursery.start_soon(self._read, name, host)
                 nursery.start_soon(self._write, name, host)
-                host.peer.send(Job(spec, addresses, self._actors, self._limit_s))
+                host.peer.send(Job(spec, addresses, self._actors, self._limit_s, self._goes_on))
                 host.peer.flush()
             nursery.start_soon(self._watch)
             try:
@@ -165,13 +170,30 @@ class Conductor:
         """Wait for something; `what`: of the hosts, within the limit; None: for as long as the run goes on."""
         started_s = time.monotonic()
         while not ready():
-            if failures := [f"{name}: {host.failed}" for name, host in self.hosts.items() if host.failed]:
-                raise ConductError("; ".join(failures))
+            self._look_for_failures()
             if what is not None and time.monotonic() - started_s > self._limit_s:
                 raise ConductError(f"waited {self._limit_s:g} s for all hosts {what}")
             self._changed = trio.Event()
             with trio.move_on_after(_LOOK_S):
                 await self._changed.wait()
+
+    def _look_for_failures(self) -> None:
+        """Go on without a host that has failed, if the run is to and somebody is left. Raises ConductError."""
+        if self._standstill is not None:
+            raise ConductError(self._standstill)
+        failed = {name: host.failed for name, host in self.hosts.items() if host.failed}
+        if not failed:
+            return
+        if not (self._goes_on and self._going and len(failed) < len(self.hosts)):
+            raise ConductError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+        for name, reason in failed.items():
+            gone = self.hosts.pop(name)
+            gone.peer.send(Abort(f"given up: {reason}"))
+            gone.peer.flush()
+            self.lost[name] = reason
+            self.gather.give_up(name)
+            self._say(Lost(name, reason))
+            self._tell(f"{name} is lost ({reason}): its {len(self._actors[name])} actors have crashed for good")
 
     async def _watch(self) -> None:
         """Look now and then who is silent, and say whom the run waits for."""
@@ -200,7 +222,7 @@ class Conductor:
             self._come, self._came_s = come, now_s
         elif now_s - self._came_s > self._limit_s:
             whom = "; ".join(f"{name} awaits {', '.join(others)}" for name, others in awaited.items())
-            next(iter(self.hosts.values())).failed = f"nobody has come further for {self._limit_s:g} s: {whom}"
+            self._standstill = f"nobody has come further for {self._limit_s:g} s: {whom}"
 
     def _is_settled(self) -> bool:
         """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""
@@ -247,7 +269,8 @@ class Conductor:
     def _take(self, name: str, host: HostState, frames: list[Frame]) -> None:
         for frame in frames:
             if isinstance(frame, Records):
-                self._add(name, frame)
+                if name in self.hosts:
+                    self._add(name, frame)
             elif isinstance(frame, View):
                 engine = self.world.network.engine
                 assert isinstance(engine, Witness)
@@ -271,6 +294,9 @@ class Conductor:
             case Summary():
                 totals.check(frame, self.world.network)
                 host.summary = frame
+            case Lost():
+                if (other := self.hosts.get(frame.host)) is not None:
+                    self._lose(other, f"another host cannot reach it: {frame.reason}")
             case Failed():
                 host.failed = host.failed or frame.reason
             case _:
@@ -314,4 +340,4 @@ class Conductor:
     def work(self) -> Work:
         """Return what the run was to all hosts."""
         trips_s = {name: host.ready.round_trips_s for name, host in self.hosts.items() if host.ready is not None}
-        return totals.work(self._summaries, self._actors, trips_s)
+        return totals.work(self._summaries, self._actors, trips_s, self.lost)

@@ -21,6 +21,7 @@ from emulator.wire.frames import (
     Halt,
     Halted,
     Job,
+    Lost,
     Progress,
     Put,
     Quiet,
@@ -60,11 +61,11 @@ class HostRun:
         self.me = me
         self.spec = msgspec.msgpack.decode(job.spec, type=RunSpec)
         self._limit_s = job.limit_s
+        self._goes_on = job.goes_on
         homes = {actor: host for host, actors in job.actors.items() for actor in actors}
         self.share = HostShare(me, homes)
         self._wave = 0
         self._conductor: Peer
-        self._peers: dict[str, Peer] = {}
         self.world = build_world(self.spec, self.share)
         self.trouble: str | None = None  # why the run ended before its end
 
@@ -75,7 +76,7 @@ class HostRun:
 
     def run(self, conductor: Peer, peers: Mapping[str, Peer]) -> None:
         """Run to the end. The streams are open, and everybody else is ready."""
-        self._conductor, self._peers = conductor, dict(peers)
+        self._conductor = conductor
         self.share.join(self.network, peers, self)
         self.network.history.stream(self._records)
         cpu_s = time.process_time()
@@ -123,25 +124,33 @@ class HostRun:
     def _take(self, frames: list[Frame]) -> None:
         for frame in frames:
             match frame:
-                case Finish():
-                    self.share.finish()
-                case Settle():
-                    self._wave = frame.wave
-                    if self.share.is_settling:
-                        self.quiet(*self.share.counts)
-                case Abort():
-                    self.network.stop(RunAbortedError(frame.reason))
+                case Beat():
+                    pass
                 case Halt():
                     self._halt()
                 case Put():
                     self._put(frame)
                 case Rate():
                     self.network.timeline.rate = frame.rate
-                case Beat():
-                    pass
                 case _:
-                    raise WireError(f"the conductor says {type(frame).__name__}, which is not for now")
+                    self._end(frame)
         self._conductor.flush()
+
+    def _end(self, frame: Frame) -> None:
+        """Take what has to do with the end: of the run, or of a host."""
+        match frame:
+            case Settle():
+                self._wave = frame.wave
+                if self.share.is_settling:
+                    self.quiet(*self.share.counts)
+            case Finish():
+                self.share.finish()
+            case Lost():
+                self.share.give_up(frame.host)
+            case Abort():
+                self.network.stop(RunAbortedError(frame.reason))
+            case _:
+                raise WireError(f"the conductor says {type(frame).__name__}, which is not for now")
 
     def _halt(self) -> None:
         self.network.timeline.pause()
@@ -161,7 +170,11 @@ class HostRun:
 
     def lost(self, host: str, reason: str) -> None:
         """Say that another host cannot be reached any more."""
-        self.network.stop(RunAbortedError(f"{self.me} lost {host}: {reason}"))
+        if self._goes_on:  # the conductor decides, and tells everybody
+            self._conductor.send(Lost(host, reason))
+            self._conductor.flush()
+        else:
+            self.network.stop(RunAbortedError(f"{self.me} lost {host}: {reason}"))
 
     def _records(self, data: bytes) -> None:
         until_ns = self.network.history.handed_on_before(self.network.timeline.now_ns)
@@ -201,11 +214,11 @@ class HostRun:
         awaited = self.share.awaited
         self._conductor.send(Progress(now_ns, network.timeline.lag.percentile(99), awaited))
         self._conductor.flush()
-        for name, peer in self._peers.items():
+        for name, peer in self.share.peers.items():
             peer.send(Beat())
             peer.flush()
             if peer.idle_s > self._limit_s:
-                network.stop(RunAbortedError(f"{self.me} has heard nothing of {name} for {self._limit_s:g} s"))
+                self.lost(name, f"nothing was heard of it for {self._limit_s:g} s")
 
     def _finish(self, outcome: Outcome, cpu_s: float) -> None:
         network = self.network

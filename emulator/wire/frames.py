@@ -82,22 +82,17 @@ class MovedSeen(Frame, frozen=True, tag="x"):
     moves: int
 
 
-class Sought(Frame, frozen=True, tag="y"):
-    """A state may have been lost with a host: answer, so that I know whether it is on its way from you."""
+class GaveUp(Frame, frozen=True, tag="g"):
+    """I have given up so many hosts: I take nothing of them, and send no state and no request until all have said so."""
 
-    qubit: QubitName
-
-
-class NotHere(Frame, frozen=True, tag="z"):
-    """All that I have sent you has come by now."""
-
-    qubit: QubitName
+    hosts: int
 
 
-class Gone(Frame, frozen=True, tag="g"):
-    """The state of your qubit was lost with a host."""
+class Held(Frame, frozen=True, tag="h"):
+    """After so many hosts were given up: the qubits of yours that are here, or that I am about to make."""
 
-    qubit: QubitName
+    hosts: int
+    qubits: list[QubitName]
 
 
 class Slot(Frame, frozen=True, tag="p"):
@@ -251,7 +246,7 @@ class Abort(Frame, frozen=True, tag="abort"):
     reason: str
 
 
-PEER_CODEC = Codec((Deliver, Clock, Fetch, State, Moved, MovedSeen, Sought, NotHere, Gone, Slot, SlotState, Beat))
+PEER_CODEC = Codec((Deliver, Clock, Fetch, State, Moved, MovedSeen, GaveUp, Held, Slot, SlotState, Beat))
 CONDUCTOR_CODEC = Codec(
     (
         Job,

@@ -46,9 +46,10 @@ from emulator.quantum.engine import Z_AXIS
 from emulator.quantum.pauli import Array
 from emulator.time import END_NS
 
-from .frames import Fetch, Gone, Moment, Moved, MovedSeen, NotHere, Slot, SlotState, Sought, State
+from .frames import Fetch, GaveUp, Held, Moment, Moved, MovedSeen, Slot, SlotState, State
 from .framing import Frame, WireError
 from .noises import noise_data, noise_of
+from .recovery import Recovery
 
 
 class Turn(Protocol):
@@ -86,8 +87,8 @@ class SharedEngine(Engine):
         self.waiting: list[Fetch | Slot] = []  # requests whose turn has not come
         self._sent_home: set[QubitId] = set()  # while requests are served
         self._slot_hosts: dict[Slot, str] = {}
-        self._gone: set[str] = set()  # hosts that were given up
-        self._sought: dict[QubitId, set[str]] = {}  # from whom states may still be on their way, if they were not lost
+        self._recovery = Recovery({*homes.values()} - {me})
+        self._lost: set[QubitId] = set()  # positions here whose qubits were lost with a host
         self.fetched = 0  # states, so far
 
     # -- operations: each brings what it needs, then does as any engine ---------------------------------------------
@@ -97,6 +98,7 @@ class SharedEngine(Engine):
         self._bring(qubit)
         super().close(qubit)
         self._made.discard(qubit)
+        self._lost.discard(qubit)
         self._moves.pop(qubit, None)
         self._away.pop(qubit, None)
 
@@ -128,6 +130,8 @@ class SharedEngine(Engine):
         for qubit in elsewhere:
             if (noise := self._slots.pop(qubit)) is not None:
                 self._open[qubit] = noise
+        for qubit in (a, b):
+            self._clear(qubit)
         self._made.update(qubit for qubit in (a, b) if qubit not in elsewhere and qubit in self._open)
         super().new_pair(r, a, b, times_ns=times_ns, bell=bell, loaded=loaded)
         for qubit in elsewhere:
@@ -229,7 +233,7 @@ class SharedEngine(Engine):
             self._requested.discard(qubit)
             holders = {self._homes[partner.id[0]] for partner in found.state.qubits} - {self._me}
         elif qubit in self._away:
-            if qubit not in self._requested:
+            if qubit not in self._requested and self._recovery.is_over:
                 self._requested.add(qubit)
                 self.turn.send(self._away[qubit], Fetch(qubit, *now, self._me))
             return False
@@ -244,7 +248,7 @@ class SharedEngine(Engine):
     def _slots_known(self, qubits: Sequence[QubitId], now: Moment, wants: dict[str, Moment]) -> bool:
         for qubit in qubits:
             home = self._homes[qubit[0]]
-            if home in self._gone:
+            if home in self._recovery.gone:
                 self._slots[qubit] = None
             elif qubit not in self._slots:
                 wants[home] = now
@@ -259,50 +263,59 @@ class SharedEngine(Engine):
         states = {self._away[qubit] for qubit in self._requested if qubit in self._away}
         return states | {self._homes[qubit[0]] for qubit in self._asked_slots}
 
+    # -- when a host is lost -----------------------------------------------------------------------------------------
+
     def give_up(self, host: str) -> None:
         """Go on without a host: what was there is lost, and half of it that is here is maximally mixed from now on."""
-        self._gone.add(host)
-        for qubit in [q for q, there in self._away.items() if there == host]:
-            self._lose(qubit)
-        for qubit in [q for q in self._qubits if self._homes[q[0]] == host]:
-            super().discard(qubit)
-        for qubit in [q for q in self._asked_slots if self._homes[q[0]] == host]:
-            self._asked_slots.discard(qubit)
-            self._slots[qubit] = None
-        self.waiting = [r for r in self.waiting if host != (r.host if isinstance(r, Fetch) else self._slot_hosts[r])]
+        self._recovery.begin(host)
+        self._asked_slots = {qubit for qubit in self._asked_slots if self._homes[qubit[0]] != host}
+        self.waiting = [r for r in self.waiting if isinstance(r, Fetch) or self._slot_hosts[r] != host]
         self._slot_hosts = {slot: there for slot, there in self._slot_hosts.items() if there != host}
-        self._passed_on = {q: way for q, way in self._passed_on.items() if host not in (way[0], self._homes[q[0]])}
-        for qubit in list(self._sought):
-            self._not_from(host, qubit)
+        for other in self._recovery.others:
+            self.turn.send(other, GaveUp(self._recovery.round))
+        self._recover()
 
-    def _seek(self, qubit: QubitId) -> None:
-        """Find out whether a state that somebody asks for is on its way to here, or was lost with a host."""
-        if self._gone and qubit not in self._sought:
-            self._sought[qubit] = set(self._homes.values()) - self._gone - {self._me}
-            for host in self._sought[qubit]:
-                self.turn.send(host, Sought(qubit))
+    def _recover(self) -> None:
+        if self._recovery.take_stock():
+            self._take_stock()
+        if (held := self._recovery.end()) is not None:
+            self._take_up(held)
 
-    def _not_from(self, host: str, qubit: QubitId) -> None:
-        left = self._sought.get(qubit)
-        if left is None:
-            return
-        left.discard(host)
-        if left:
-            return
-        del self._sought[qubit]
-        if qubit in self._qubits or qubit in self._away or qubit in self._passed_on:
-            return
-        asked = [r for r in self.waiting if isinstance(r, Fetch) and r.qubit == qubit]
-        self.waiting = [r for r in self.waiting if r not in asked]
-        for host in {request.host for request in asked}:
-            self.turn.send(host, Gone(qubit))
+    def _take_stock(self) -> None:
+        """Forget all requests, and tell the others what is here, now that nothing is under way."""
+        self.waiting = [request for request in self.waiting if isinstance(request, Slot)]
+        self._requested.clear()
+        self._passed_on.clear()
+        self._sent_home.clear()
+        for qubit in [q for q in self._qubits if self._homes[q[0]] in self._recovery.gone]:
+            super().discard(qubit)
+        here = [*self._qubits, *(qubit for qubit, noise in self._slots.items() if noise is not None)]
+        for other in self._recovery.others:
+            theirs = [qubit for qubit in here if self._homes[qubit[0]] == other]
+            self.turn.send(other, Held(self._recovery.round, theirs))
+
+    def _take_up(self, held: Mapping[str, Held]) -> None:
+        """Go on, knowing where everything is."""
+        found = {qubit: host for host, frame in held.items() for qubit in frame.qubits}
+        for qubit in list(self._away):
+            if qubit in found:
+                self._away[qubit] = found[qubit]
+            else:
+                self._lose(qubit)
 
     def _lose(self, qubit: QubitId) -> None:
         del self._away[qubit]
-        self._requested.discard(qubit)
         if qubit in self._open:
+            self._lost.add(qubit)
             left = StoredQubit(qubit, PERFECT, 0, 0, loaded=True, dephased=1.0)
             self.adopt(JointState((left,), (1.0, 0.0, 0.0, 0.0), None))
+
+    def _clear(self, qubit: QubitId) -> None:
+        """Make room for a pair: a lost qubit may be one that was never made."""
+        if qubit in self._lost:
+            self._lost.discard(qubit)
+            if qubit in self._qubits:
+                super().discard(qubit)
 
     # -- what others ask for -----------------------------------------------------------------------------------------
 
@@ -321,20 +334,19 @@ class SharedEngine(Engine):
                 self._moved(host, frame)
             case MovedSeen():
                 self._forget_way(frame)
-            case _:
-                self._take_doubts(host, frame)
-
-    def _take_doubts(self, host: str, frame: Frame) -> None:
-        match frame:
-            case Sought():
-                self.turn.send(host, NotHere(frame.qubit))
-            case NotHere():
-                self._not_from(host, frame.qubit)
-            case Gone():
-                if frame.qubit in self._requested and frame.qubit in self._away:
-                    self._lose(frame.qubit)
+            case GaveUp():
+                self._recovery.hear(host, frame.hosts)
+                self._recover()
+            case Held():
+                self._told_of_stock(host, frame)
             case _:
                 raise WireError(f"it says {type(frame).__name__}, which is not for now")
+
+    def _told_of_stock(self, host: str, frame: Held) -> None:
+        if any(self._homes.get(qubit[0]) != self._me for qubit in frame.qubits):
+            raise WireError("it tells of qubits of somebody who is not here")
+        self._recovery.hear_held(host, frame)
+        self._recover()
 
     def _asked_for_state(self, frame: Fetch) -> None:
         if self._homes.get(frame.qubit[0]) != frame.host:
@@ -369,13 +381,11 @@ class SharedEngine(Engine):
             self._moves[frame.qubit] = frame.moves
             if frame.qubit not in self._qubits:
                 self._away[frame.qubit] = frame.host
-                if frame.host in self._gone:
-                    self._lose(frame.qubit)
         self.turn.send(host, MovedSeen(frame.qubit, frame.moves))
 
     def _forget_way(self, frame: MovedSeen) -> None:
         there, moves = self._passed_on.get(frame.qubit, ("", -1))
-        if moves == frame.moves:
+        if moves == frame.moves and self._recovery.is_over:
             for request in self.waiting:  # they came before the home saw the news, maybe together with this frame
                 if isinstance(request, Fetch) and request.qubit == frame.qubit:
                     self.turn.send(there, request)
@@ -385,7 +395,7 @@ class SharedEngine(Engine):
     def serve(self, position: Moment) -> None:
         """Answer the requests whose turn has come, now that this host has come to a position."""
         self._sent_home.clear()
-        served = True
+        served = self._recovery.is_over
         while served and self.waiting:  # who has asked for what goes with another's request is passed on at once
             left = [request for request in self.waiting if not self._serve(request, position)]
             served = len(left) < len(self.waiting)
@@ -401,11 +411,8 @@ class SharedEngine(Engine):
         found = self._qubits.get(request.qubit)
         if found is None:
             there = self._away.get(request.qubit) or self._passed_on.get(request.qubit, (None, 0))[0]
-            if there is None and request.qubit not in self._sent_home:  # on its way to here
-                self._seek(request.qubit)
-                return False
-            if there is None:  # it has gone with another
-                return True
+            if there is None:
+                return request.qubit in self._sent_home  # has gone with another, or else is on its way to here
             self.turn.send(there, request)
             return True
         if position < moment and any(self._homes[partner.id[0]] == self._me for partner in found.state.qubits):
@@ -416,6 +423,7 @@ class SharedEngine(Engine):
     def _answer_slot(self, host: str, qubit: QubitId) -> None:
         noise = self._open.get(qubit)
         if noise is not None:
+            self._clear(qubit)
             self._made.add(qubit)
             self._away[qubit] = host
         self.turn.send(host, SlotState(qubit, None if noise is None else noise_data(noise)))

@@ -83,7 +83,7 @@ class MovedSeen(Frame, frozen=True, tag="x"):
 
 
 class GaveUp(Frame, frozen=True, tag="g"):
-    """I have given up so many hosts: I take nothing of them, and send no state and no request until all have said so."""
+    """I have given up so many hosts: I take nothing of them, and send no state or request until all have said so."""
 
     hosts: int
 

@@ -29,7 +29,7 @@ from emulator.records import History, MessageObserver, Observer
 from emulator.time import Place
 
 from .clocks import START, Clocks
-from .frames import Beat, Clock, Deliver, Moment
+from .frames import Beat, Clock, Deliver, GaveUp, Held, Moment
 from .framing import Frame, WireError
 from .peer import Peer
 from .states import SharedEngine
@@ -67,6 +67,10 @@ class HostHistory(History):
         super().__init__()
         self._silent = frozenset(silent)
         self._look = look
+
+    def speak(self) -> None:
+        """Write from now on what all hosts would write alike: the host that did so is lost."""
+        self._silent = frozenset()
 
     def observe(self, kind: str, observer: Observer) -> None:
         """Do nothing."""
@@ -233,6 +237,9 @@ class HostShare:
         """Go on without another host, as if all its actors had crashed for good."""
         if self._peers.pop(host, None) is None:
             return
+        self.hosts.remove(host)
+        if self.me == self.hosts[0] and isinstance(self._network.history, HostHistory):
+            self._network.history.speak()
         self._clocks.give_up(host)
         self._engine.give_up(host)
         timeline = self._network.timeline
@@ -289,8 +296,14 @@ class HostShare:
 
     def send(self, host: str, frame: Frame) -> None:
         """Send a frame to another host, unless it was given up; it goes out at the next `flush`."""
-        if (peer := self._peers.get(host)) is not None:
+        if (peer := self._peers.get(host)) is None:
+            return
+        try:
             peer.send(frame)
+        except WireError as error:
+            self._lose(host, str(error))
+        if isinstance(frame, GaveUp | Held):  # nobody may come to the gate, where the rest goes out, before others know
+            peer.flush()
 
     async def _write(self, name: str, peer: Peer) -> None:
         try:
@@ -313,6 +326,8 @@ class HostShare:
             self._conductor.lost(name, reason)
 
     def _take(self, host: str, frames: list[Frame]) -> None:
+        if host not in self._peers:
+            return
         for frame in frames:
             if isinstance(frame, Deliver):
                 self._arrive(host, frame)

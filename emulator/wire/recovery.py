@@ -28,7 +28,8 @@ class Recovery:
         self.is_over = True
         self._is_stock_taken = True
         self._rounds = dict.fromkeys(sorted(others), 0)  # how many hosts each has given up
-        self._held: dict[str, Held] = {}
+        self._news: dict[str, Held] = {}
+        self._awaited: set[str] = set()  # who has not told what it has
 
     @property
     def round(self) -> int:
@@ -45,7 +46,8 @@ class Recovery:
         del self._rounds[lost]
         self.gone.add(lost)
         self.is_over = self._is_stock_taken = False
-        self._held.clear()
+        self._news.clear()
+        self._awaited = set(self._rounds)
 
     def hear(self, host: str, hosts: int) -> None:
         """Hear that another host has given up so many. Raises WireError if that cannot be."""
@@ -58,7 +60,7 @@ class Recovery:
         if frame.hosts > min(self.round, self._rounds[host]):
             raise WireError(f"it tells what it has after {frame.hosts} hosts were given up, which is not for now")
         if frame.hosts == self.round:
-            self._held[host] = frame
+            self._news[host] = frame
 
     def take_stock(self) -> bool:
         """Return whether it is time to take stock: once in each round."""
@@ -67,9 +69,17 @@ class Recovery:
         self._is_stock_taken = True
         return True
 
-    def end(self) -> dict[str, Held] | None:
-        """End the round if it is time to, and return what all others have."""
-        if self.is_over or not self._is_stock_taken or len(self._held) < len(self._rounds):
-            return None
+    def news(self) -> list[tuple[str, Held]]:
+        """Return what others have told of what they have, once this host has taken stock; each once."""
+        if not self._is_stock_taken:
+            return []
+        news, self._news = self._news, {}
+        self._awaited -= news.keys()
+        return list(news.items())
+
+    def end(self) -> bool:
+        """End the round if it is time to; return whether it has ended now."""
+        if self.is_over or not self._is_stock_taken or self._awaited:
+            return False
         self.is_over = True
-        return dict(self._held)
+        return True

@@ -88,6 +88,7 @@ class SharedEngine(Engine):
         self._sent_home: set[QubitId] = set()  # while requests are served
         self._slot_hosts: dict[Slot, str] = {}
         self._recovery = Recovery({*homes.values()} - {me})
+        self._found: set[QubitId] = set()  # qubits of nodes here that are elsewhere, and not lost
         self._lost: set[QubitId] = set()  # positions here whose qubits were lost with a host
         self.fetched = 0  # states, so far
 
@@ -268,6 +269,7 @@ class SharedEngine(Engine):
     def give_up(self, host: str) -> None:
         """Go on without a host: what was there is lost, and half of it that is here is maximally mixed from now on."""
         self._recovery.begin(host)
+        self._found.clear()
         self._asked_slots = {qubit for qubit in self._asked_slots if self._homes[qubit[0]] != host}
         self.waiting = [r for r in self.waiting if isinstance(r, Fetch) or self._slot_hosts[r] != host]
         self._slot_hosts = {slot: there for slot, there in self._slot_hosts.items() if there != host}
@@ -278,8 +280,12 @@ class SharedEngine(Engine):
     def _recover(self) -> None:
         if self._recovery.take_stock():
             self._take_stock()
-        if (held := self._recovery.end()) is not None:
-            self._take_up(held)
+        for host, frame in self._recovery.news():  # at once: who said it may go on already, and tell of moves
+            self._found.update(frame.qubits)
+            self._away.update((qubit, host) for qubit in frame.qubits if qubit in self._away)
+        if self._recovery.end():
+            for qubit in self._away.keys() - self._found:
+                self._lose(qubit)
 
     def _take_stock(self) -> None:
         """Forget all requests, and tell the others what is here, now that nothing is under way."""
@@ -293,15 +299,6 @@ class SharedEngine(Engine):
         for other in self._recovery.others:
             theirs = [qubit for qubit in here if self._homes[qubit[0]] == other]
             self.turn.send(other, Held(self._recovery.round, theirs))
-
-    def _take_up(self, held: Mapping[str, Held]) -> None:
-        """Go on, knowing where everything is."""
-        found = {qubit: host for host, frame in held.items() for qubit in frame.qubits}
-        for qubit in list(self._away):
-            if qubit in found:
-                self._away[qubit] = found[qubit]
-            else:
-                self._lose(qubit)
 
     def _lose(self, qubit: QubitId) -> None:
         del self._away[qubit]

@@ -51,6 +51,15 @@ class ConductError(Exception):
     """The run could not go on; the message says who and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What another host says of one that it cannot reach; its own last words may be under way."""
+
+    by: str
+    reason: str
+    since_s: float
+
+
 @dataclass(slots=True)
 class HostState:
     """What a host has told of itself."""
@@ -64,6 +73,8 @@ class HostState:
     halted_ns: int | None = None
     summary: Summary | None = None
     failed: str | None = None
+    crashed: bool = False  # because of an error of an actor, which is no loss of a host
+    blame: Blame | None = None
 
 
 class Conductor:
@@ -97,7 +108,7 @@ class Conductor:
         self._standstill: str | None = None
         self._changed = trio.Event()
         self._putting = False
-        self._going = self._over = False
+        self._going = self._finishing = self._over = False
         self.wall_s: float | None = None  # from the word to begin until everything had come to rest
         self.interrupted = False
 
@@ -119,6 +130,7 @@ class Conductor:
                 started_s = time.perf_counter()
                 await self._until(self._is_settled, None)
                 self.wall_s = time.perf_counter() - started_s
+                self._finishing = True
                 self._say(Finish())
                 await self._until(lambda: all(host.summary for host in self.hosts.values()), "to account for the rest")
             except ConductError as error:
@@ -184,26 +196,41 @@ class Conductor:
         failed = {name: host.failed for name, host in self.hosts.items() if host.failed}
         if not failed:
             return
-        if not (self._goes_on and self._going and len(failed) < len(self.hosts)):
+        crashed = any(self.hosts[name].crashed for name in failed)
+        if crashed or not (self._goes_on and self._going and len(failed) < len(self.hosts)):
             raise ConductError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
         for name, reason in failed.items():
-            gone = self.hosts.pop(name)
-            gone.peer.send(Abort(f"given up: {reason}"))
-            gone.peer.flush()
-            self.lost[name] = reason
-            self.gather.give_up(name)
-            self._say(Lost(name, reason))
-            self._tell(f"{name} is lost ({reason}): its {len(self._actors[name])} actors have crashed for good")
+            self._go_on_without(name, reason)
+
+    def _go_on_without(self, name: str, reason: str) -> None:
+        gone = self.hosts.pop(name)
+        gone.peer.send(Abort(f"given up: {reason}"))
+        gone.peer.flush()
+        self.lost[name] = reason
+        self.gather.give_up(name)
+        self._say(Lost(name, reason))
+        self._tell(f"{name} is lost ({reason}): its {len(self._actors[name])} actors have crashed for good")
+        for host in self.hosts.values():
+            if host.blame is not None and host.blame.by == name:
+                host.blame = None
+        self._put_in()  # it may have been the last one whose halt was awaited
+        self._wave += 1  # what hosts have said of messages to and from that one does not count
+        self._before = []
+        self._say(Settle(self._wave))
 
     async def _watch(self) -> None:
         """Look now and then who is silent, and say whom the run waits for."""
         told: set[str] = set()
         while True:
+            slept_s = time.monotonic()
             await trio.sleep(_LOOK_S)
+            if time.monotonic() - slept_s > 4 * _LOOK_S:  # this process itself stood still
+                continue
             self._look_at_progress()
             for name, host in self.hosts.items():
                 host.peer.send(Beat())
                 host.peer.flush()
+                self._look_at_blame(host)
                 if host.peer.idle_s > self._limit_s and not self._over:
                     host.failed = host.failed or f"nothing was heard of it for {self._limit_s:g} s"
                 elif self._going and host.peer.idle_s > 2.0 and name not in told:
@@ -212,6 +239,12 @@ class Conductor:
                 elif host.peer.idle_s < 1.0 and name in told:
                     told.discard(name)
                     self._tell(f"{name} is back")
+
+    def _look_at_blame(self, host: HostState) -> None:
+        """Take the word of another for it that a host is lost, unless it has said something itself meanwhile."""
+        blame = host.blame
+        if blame is not None and not self._finishing and time.monotonic() - blame.since_s > _LAST_WORDS_S:
+            self._lose(host, f"{blame.by} cannot reach it: {blame.reason}")
 
     def _look_at_progress(self) -> None:
         """Give up if nobody comes any further though all are there: that must not be, and nobody is to wait for it."""
@@ -267,19 +300,20 @@ class Conductor:
         self._changed.set()
 
     def _take(self, name: str, host: HostState, frames: list[Frame]) -> None:
+        if name not in self.hosts:  # given up
+            return
         for frame in frames:
             if isinstance(frame, Records):
-                if name in self.hosts:
-                    self._add(name, frame)
+                self._add(name, frame)
             elif isinstance(frame, View):
                 engine = self.world.network.engine
                 assert isinstance(engine, Witness)
                 engine.put(frame.actor, frame.snapshot)
             else:
-                self._note(host, frame)
+                self._note(name, host, frame)
         self._changed.set()
 
-    def _note(self, host: HostState, frame: Frame) -> None:
+    def _note(self, name: str, host: HostState, frame: Frame) -> None:
         """Take what a host says of itself."""
         match frame:
             case Progress():
@@ -295,10 +329,12 @@ class Conductor:
                 totals.check(frame, self.world.network)
                 host.summary = frame
             case Lost():
-                if (other := self.hosts.get(frame.host)) is not None:
-                    self._lose(other, f"another host cannot reach it: {frame.reason}")
+                other = self.hosts.get(frame.host)
+                if other is not None and other.blame is None and host.blame is None and host.failed is None:
+                    other.blame = Blame(name, frame.reason, time.monotonic())
             case Failed():
                 host.failed = host.failed or frame.reason
+                host.crashed = frame.kind == "crash"
             case _:
                 raise WireError(f"it says {type(frame).__name__}, which is not its to say")
 

@@ -67,6 +67,7 @@ class HostRun:
         self._wave = 0
         self._conductor: Peer
         self.world = build_world(self.spec, self.share)
+        self._looked_s = time.monotonic()
         self.trouble: str | None = None  # why the run ended before its end
 
     @property
@@ -95,6 +96,7 @@ class HostRun:
         self.network.history.close()
         self._conductor.send(Records(self.network.timeline.now_ns + 1, b""))
         self._conductor.send(Failed(kind, reason))
+        self._conductor.flush()
 
     # -- what the conductor says -----------------------------------------------------------------------------------
 
@@ -170,7 +172,7 @@ class HostRun:
 
     def lost(self, host: str, reason: str) -> None:
         """Say that another host cannot be reached any more."""
-        if self._goes_on:  # the conductor decides, and tells everybody
+        if self._goes_on or self.share.is_settling:  # the conductor decides, and tells everybody; maybe all is over
             self._conductor.send(Lost(host, reason))
             self._conductor.flush()
         else:
@@ -214,10 +216,12 @@ class HostRun:
         awaited = self.share.awaited
         self._conductor.send(Progress(now_ns, network.timeline.lag.percentile(99), awaited))
         self._conductor.flush()
-        for name, peer in self.share.peers.items():
-            peer.send(Beat())
+        looked_s, self._looked_s = self._looked_s, time.monotonic()
+        has_slept = self._looked_s - looked_s > 4 * _EVERY_S  # then it is no wonder that nothing was heard
+        for name, peer in list(self.share.peers.items()):
+            self.share.send(name, Beat())
             peer.flush()
-            if peer.idle_s > self._limit_s:
+            if peer.idle_s > self._limit_s and not has_slept:
                 self.lost(name, f"nothing was heard of it for {self._limit_s:g} s")
 
     def _finish(self, outcome: Outcome, cpu_s: float) -> None:

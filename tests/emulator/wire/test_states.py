@@ -448,7 +448,7 @@ def test_whoever_is_left_comes_to_its_end_when_hosts_are_lost(swarm: int) -> Non
 
 
 def run_with_losses(world: World, losses: int) -> None:
-    """Run a world of which hosts die one after the other, and the others hear of it in the same order, each when it does."""
+    """Run a world of which hosts die; the others hear of it in the same order, each at some time."""
     rng = world.rng
     steps = [rng.randint(0, rng.choice((20, 100, 300))) for _ in range(losses)]
     news: dict[str, list[str]] = {name: [] for name in world.names}

@@ -340,7 +340,8 @@ class Network:
             self.ticks += 1
             rests = self.timeline.next_event_ns() is None and not any(c.running for c in self._cells.values())
             if rests and await self.share.settled():
-                break
+                return
+        await self.share.over()
 
     def _leaks(self) -> dict[str, int]:
         found = {"qubits": len(self.engine), "light under way": len(self.engine.trains)}

@@ -38,6 +38,9 @@ class Share(Protocol):
     async def settled(self) -> bool:
         """Wait, while nothing goes on here, until nothing goes on anywhere (True), or something does here (False)."""
 
+    async def over(self) -> None:
+        """Wait until it is over everywhere, when something still goes on here and its time is over."""
+
 
 class Whole:
     """All of a network runs here."""
@@ -70,3 +73,6 @@ class Whole:
     async def settled(self) -> bool:
         """Return True: if nothing goes on here, nothing goes on."""
         return True
+
+    async def over(self) -> None:
+        """Return: it is over here."""

@@ -26,7 +26,7 @@ from emulator.messages import message_types
 from emulator.network import Network
 from emulator.quantum import Engine, Snapshot
 from emulator.records import History, MessageObserver, Observer
-from emulator.time import Place
+from emulator.time import END_NS, Place
 
 from .clocks import START, Clocks
 from .frames import Beat, Clock, Deliver, GaveUp, Held, Moment
@@ -35,6 +35,7 @@ from .peer import Peer
 from .states import SharedEngine
 
 _LAST_WORDS_S: Final = 0.5
+_OVER: Final[Moment] = (END_NS, 0)
 
 
 class Conductor(Protocol):
@@ -137,7 +138,7 @@ class HostShare:
         self._blocked: list[Place] = []  # operations that wait for their turn
         self._settled = Place()
         self._portals = Portals()
-        self._finished = False
+        self._is_over = self._finished = False
         self.promises = 0  # positions told
         self.waits = 0  # operations that waited for others
         self.gates = 0
@@ -215,6 +216,14 @@ class HostShare:
             self._conductor.quiet(*self.counts)
             await self._settled.park()
         return self._finished
+
+    async def over(self) -> None:
+        """Wait until it is over everywhere, and do nothing more until then but let the others go on."""
+        with self._network.timeline.hold():
+            self._is_over = True
+            self._look_again()
+            while not await self.settled():
+                pass
 
     # -- joining ---------------------------------------------------------------------------------------------------
 
@@ -339,7 +348,10 @@ class HostShare:
 
     def _look_again(self) -> None:
         """Look what can go on now."""
-        if self._blocked:
+        if self._is_over:
+            self._engine.serve(_OVER)
+            self._tell(_OVER, {}, stuck=True)
+        elif self._blocked:
             self._engine.serve(self._here_and_now)
             for place in self._blocked:
                 place.wake()

@@ -378,6 +378,7 @@ class SharedEngine(Engine):
             self._moves[frame.qubit] = frame.moves
             if frame.qubit not in self._qubits:
                 self._away[frame.qubit] = frame.host
+                self._requested.discard(frame.qubit)  # a request that follows it may come after the way is forgotten
         self.turn.send(host, MovedSeen(frame.qubit, frame.moves))
 
     def _forget_way(self, frame: MovedSeen) -> None:

@@ -92,6 +92,9 @@ class Elsewhere:
         """Return True: nothing goes on here."""
         return True
 
+    async def over(self) -> None:
+        """Not be asked: nothing runs."""
+
 
 class Gather:
     """Merges the records of hosts into a history; `now_ns`: how far all of them have come."""

@@ -55,7 +55,8 @@ class Run:
         now_ns = self.outcome.emulated_ns
         found = [*self.trouble, *self.world.invariants.violations]
         unmatched = self.world.monitor.unmatched
-        if unmatched and not (self.outcome.interrupted or self.trouble):
+        lost = self.work is not None and self.work.lost  # who delivered the other end may be gone
+        if unmatched and not (self.outcome.interrupted or self.trouble or lost):
             found.append(Violation("both ends", now_ns, (), f"{unmatched} pairs were delivered at one end only"))
         if not self.outcome.interrupted:
             found += self.world.expectations.unmet(now_ns)

@@ -128,6 +128,7 @@ class HostShare:
         self._engine: SharedEngine
         self._clocks: Clocks
         self._peers: dict[str, Peer] = {}
+        self._gone: set[str] = set()  # hosts that were given up
         self._conductor: Conductor
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
@@ -246,6 +247,7 @@ class HostShare:
         """Go on without another host, as if all its actors had crashed for good."""
         if self._peers.pop(host, None) is None:
             return
+        self._gone.add(host)
         self.hosts.remove(host)
         if self.me == self.hosts[0] and isinstance(self._network.history, HostHistory):
             self._network.history.speak()
@@ -335,7 +337,7 @@ class HostShare:
             self._conductor.lost(name, reason)
 
     def _take(self, host: str, frames: list[Frame]) -> None:
-        if host not in self._peers:
+        if host in self._gone:
             return
         for frame in frames:
             if isinstance(frame, Deliver):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from emulator import Outcome
@@ -26,6 +26,7 @@ class Work:
     events: int
     lag: LagHistogram
     hosts: tuple[dict[str, Any], ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)  # hosts without which the run went on, and why
 
     @classmethod
     def of(cls, world: World) -> Work:
@@ -54,7 +55,8 @@ class Run:
         now_ns = self.outcome.emulated_ns
         found = [*self.trouble, *self.world.invariants.violations]
         unmatched = self.world.monitor.unmatched
-        if unmatched and not (self.outcome.interrupted or self.trouble):
+        lost = self.work is not None and self.work.lost  # who delivered the other end may be gone
+        if unmatched and not (self.outcome.interrupted or self.trouble or lost):
             found.append(Violation("both ends", now_ns, (), f"{unmatched} pairs were delivered at one end only"))
         if not self.outcome.interrupted:
             found += self.world.expectations.unmet(now_ns)
@@ -108,6 +110,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "crashes": network.history.counts.get("crashes", 0),
         "refusals": network.history.counts.get("refused", 0),
         "hosts": list(work.hosts),
+        "lost_hosts": dict(work.lost),
         "lost_messages": sum(network.history.counts.get(kind, 0) for kind in ("queue full", "mailbox full")),
     }
 
@@ -162,7 +165,7 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         lag = data["lag_ms"]
         yield f"lag behind the wall clock: p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms"
     yield f"{data['events']} events, {data['messages']} messages, history {data['history_sha256'][:16]}"
-    yield from _host_lines(data["hosts"])
+    yield from _host_lines(data["hosts"], data["lost_hosts"])
     yield from faults.summary(data["faults"])
     yield from stalls.summary(data["stalls"])
     if data["crashes"]:
@@ -175,7 +178,9 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         yield from _violation_lines(violation)
 
 
-def _host_lines(hosts: list[dict[str, Any]]) -> Iterator[str]:
+def _host_lines(hosts: list[dict[str, Any]], lost: dict[str, str]) -> Iterator[str]:
+    for name, reason in lost.items():
+        yield f"  {name}: lost, its actors have crashed for good: {reason}"
     for host in hosts:
         yield (
             f"  {host['name']}: {host['actors']} actors, {host['events']} events, {host['cpu_s']:.2f} s of CPU, "

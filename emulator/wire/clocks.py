@@ -64,6 +64,13 @@ class Clocks:
         else:
             self._asked[peer] = want
 
+    def give_up(self, peer: str) -> None:
+        """Count on a peer no more: nothing comes from it, and nobody waits there."""
+        self.heard[peer] = _NEVER
+        self._lookahead_ns[peer] = None
+        for known in (self._told, self._asked, self._wanted):
+            known.pop(peer, None)
+
     def needs(self, due_ns: int) -> dict[str, Moment]:
         """Return what must be heard of whom before an instant may happen here."""
         return {

@@ -82,6 +82,19 @@ class MovedSeen(Frame, frozen=True, tag="x"):
     moves: int
 
 
+class GaveUp(Frame, frozen=True, tag="g"):
+    """I have given up so many hosts: I take nothing of them, and send no state or request until all have said so."""
+
+    hosts: int
+
+
+class Held(Frame, frozen=True, tag="h"):
+    """After so many hosts were given up: the qubits of yours that are here, or that I am about to make."""
+
+    hosts: int
+    qubits: list[QubitName]
+
+
 class Slot(Frame, frozen=True, tag="p"):
     """A pair is made at a moment, and one half of it for a position of yours: say whether it is open, and its noise."""
 
@@ -114,6 +127,7 @@ class Job(Frame, frozen=True, tag="job"):
     hosts: list[tuple[str, str, int]]
     actors: dict[str, list[str]]
     limit_s: float
+    goes_on: bool  # whether the run goes on without a host that is lost
 
 
 class Ready(Frame, frozen=True, tag="ready"):
@@ -214,6 +228,13 @@ class Summary(Frame, frozen=True, tag="summary"):
     work: dict[str, int]
 
 
+class Lost(Frame, frozen=True, tag="lost"):
+    """To the conductor: a host cannot be reached. To hosts: it is given up, as if its actors had crashed for good."""
+
+    host: str
+    reason: str
+
+
 class Failed(Frame, frozen=True, tag="failed"):
     """This host cannot go on; kind: of the error."""
 
@@ -227,7 +248,7 @@ class Abort(Frame, frozen=True, tag="abort"):
     reason: str
 
 
-PEER_CODEC = Codec((Deliver, Clock, Fetch, State, Moved, MovedSeen, Slot, SlotState, Beat))
+PEER_CODEC = Codec((Deliver, Clock, Fetch, State, Moved, MovedSeen, GaveUp, Held, Slot, SlotState, Beat))
 CONDUCTOR_CODEC = Codec(
     (
         Job,
@@ -245,6 +266,7 @@ CONDUCTOR_CODEC = Codec(
         Halted,
         Put,
         Summary,
+        Lost,
         Failed,
         Abort,
         Beat,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol, Union
@@ -29,7 +30,7 @@ from emulator.records import History, MessageObserver, Observer
 from emulator.time import END_NS, Place
 
 from .clocks import START, Clocks
-from .frames import Beat, Clock, Deliver, Moment
+from .frames import Beat, Clock, Deliver, GaveUp, Held, Moment
 from .framing import Frame, WireError
 from .peer import Peer
 from .states import SharedEngine
@@ -71,6 +72,10 @@ class HostHistory(History):
         super().__init__()
         self._silent = frozenset(silent)
         self._look = look
+
+    def speak(self) -> None:
+        """Write from now on what all hosts would write alike: the host that did so is lost."""
+        self._silent = frozenset()
 
     def observe(self, kind: str, observer: Observer) -> None:
         """Do nothing."""
@@ -127,12 +132,14 @@ class HostShare:
         self._engine: SharedEngine
         self._clocks: Clocks
         self._peers: dict[str, Peer] = {}
+        self._gone: set[str] = set()  # hosts that were given up
         self._conductor: Conductor
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Union[tuple(message_types().values())]).decode  # noqa: UP007
-        self._sent = self._received = 0
+        self._sent: Counter[str] = Counter()  # messages to actors elsewhere, by host
+        self._received: Counter[str] = Counter()
         self._blocked: list[Place] = []  # operations that wait for their turn
         self._settled = Place()
         self._portals = Portals()
@@ -166,9 +173,10 @@ class HostShare:
 
     def carry(self, source: str, sink: str, arrival_ns: int, envelope: Envelope) -> None:
         """Let an envelope arrive at an actor elsewhere."""
-        self._sent += 1
+        host = self._homes[sink]
+        self._sent[host] += 1
         self.send(
-            self._homes[sink],
+            host,
             Deliver(
                 self._numbers[source],
                 self._numbers[sink],
@@ -231,7 +239,7 @@ class HostShare:
     async def settled(self) -> bool:
         """Wait until nothing goes on anywhere, or something does here."""
         if not self._finished:
-            self._conductor.quiet(self._sent, self._received)
+            self._conductor.quiet(*self.counts)
             await self._settled.park()
         return self._finished
 
@@ -260,15 +268,34 @@ class HostShare:
                 self._makers[name] = frozenset(makers)
         network.timeline.horizon_ns = max(0, self._clocks.horizon_ns)
 
+    def give_up(self, host: str) -> None:
+        """Go on without another host, as if all its actors had crashed for good."""
+        if self._peers.pop(host, None) is None:
+            return
+        self._gone.add(host)
+        self.hosts.remove(host)
+        if self.me == self.hosts[0] and isinstance(self._network.history, HostHistory):
+            self._network.history.speak()
+        self._clocks.give_up(host)
+        self._engine.give_up(host)
+        timeline = self._network.timeline
+        timeline.horizon_ns = max(timeline.horizon_ns, self._clocks.horizon_ns)
+        self._look_again()
+
     def finish(self) -> None:
         """Hear that nothing goes on anywhere."""
         self._finished = True
         self._settled.wake()
 
     @property
+    def peers(self) -> dict[str, Peer]:
+        """Return the other hosts that are not given up."""
+        return self._peers
+
+    @property
     def counts(self) -> tuple[int, int]:
         """Return how many messages went to other hosts, and came from them."""
-        return self._sent, self._received
+        return sum(self._sent[host] for host in self._peers), sum(self._received[host] for host in self._peers)
 
     @property
     def is_settling(self) -> bool:
@@ -288,7 +315,7 @@ class HostShare:
     def figures(self) -> dict[str, int]:
         """Return how much work it was to keep together."""
         return {
-            "messages": self._sent,
+            "messages": self._sent.total(),
             "promises": self.promises,
             "gates": self.gates,
             "waits": self.waits,
@@ -304,8 +331,15 @@ class HostShare:
     # -- frames ----------------------------------------------------------------------------------------------------
 
     def send(self, host: str, frame: Frame) -> None:
-        """Send a frame to another host; it goes out when this one has said what it had to say."""
-        self._peers[host].send(frame)
+        """Send a frame to another host, unless it was given up; it goes out at the next `flush`."""
+        if (peer := self._peers.get(host)) is None:
+            return
+        try:
+            peer.send(frame)
+        except WireError as error:
+            self._lose(host, str(error))
+        if isinstance(frame, GaveUp | Held):  # nobody may come to the gate, where the rest goes out, before others know
+            peer.flush()
 
     async def _write(self, name: str, peer: Peer) -> None:
         try:
@@ -324,10 +358,12 @@ class HostShare:
         self._lose(name, reason)
 
     def _lose(self, name: str, reason: str) -> None:
-        if not self._finished:
+        if not self._finished and name in self._peers:
             self._conductor.lost(name, reason)
 
     def _take(self, host: str, frames: list[Frame]) -> None:
+        if host in self._gone:
+            return
         for frame in frames:
             if isinstance(frame, Deliver):
                 self._arrive(host, frame)
@@ -374,7 +410,7 @@ class HostShare:
             message = self._decode(frame.message)
         except msgspec.MsgspecError as error:
             raise WireError(f"not a message: {error}") from error
-        self._received += 1
+        self._received[host] += 1
         envelope = Envelope(
             source,
             frame.incarnation,

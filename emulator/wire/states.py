@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from emulator.quantum import (
+    PERFECT,
     PERFECT_BELL_MEASUREMENT,
     PERFECT_READOUT,
     BellMeasurement,
@@ -45,9 +46,10 @@ from emulator.quantum.engine import Z_AXIS
 from emulator.quantum.pauli import Array
 from emulator.time import END_NS
 
-from .frames import Fetch, Moment, Moved, MovedSeen, Slot, SlotState, State
+from .frames import Fetch, GaveUp, Held, Moment, Moved, MovedSeen, Slot, SlotState, State
 from .framing import Frame, WireError
 from .noises import noise_data, noise_of
+from .recovery import Recovery
 
 
 class Turn(Protocol):
@@ -85,6 +87,9 @@ class SharedEngine(Engine):
         self.waiting: list[Fetch | Slot] = []  # requests whose turn has not come
         self._sent_home: set[QubitId] = set()  # while requests are served
         self._slot_hosts: dict[Slot, str] = {}
+        self._recovery = Recovery({*homes.values()} - {me})
+        self._found: set[QubitId] = set()  # qubits of nodes here that are elsewhere, and not lost
+        self._lost: set[QubitId] = set()  # positions here whose qubits were lost with a host
         self.fetched = 0  # states, so far
 
     # -- operations: each brings what it needs, then does as any engine ---------------------------------------------
@@ -94,6 +99,7 @@ class SharedEngine(Engine):
         self._bring(qubit)
         super().close(qubit)
         self._made.discard(qubit)
+        self._lost.discard(qubit)
         self._moves.pop(qubit, None)
         self._away.pop(qubit, None)
 
@@ -125,6 +131,8 @@ class SharedEngine(Engine):
         for qubit in elsewhere:
             if (noise := self._slots.pop(qubit)) is not None:
                 self._open[qubit] = noise
+        for qubit in (a, b):
+            self._clear(qubit)
         self._made.update(qubit for qubit in (a, b) if qubit not in elsewhere and qubit in self._open)
         super().new_pair(r, a, b, times_ns=times_ns, bell=bell, loaded=loaded)
         for qubit in elsewhere:
@@ -226,7 +234,7 @@ class SharedEngine(Engine):
             self._requested.discard(qubit)
             holders = {self._homes[partner.id[0]] for partner in found.state.qubits} - {self._me}
         elif qubit in self._away:
-            if qubit not in self._requested:
+            if qubit not in self._requested and self._recovery.is_over:
                 self._requested.add(qubit)
                 self.turn.send(self._away[qubit], Fetch(qubit, *now, self._me))
             return False
@@ -240,8 +248,10 @@ class SharedEngine(Engine):
 
     def _slots_known(self, qubits: Sequence[QubitId], now: Moment, wants: dict[str, Moment]) -> bool:
         for qubit in qubits:
-            if qubit not in self._slots:
-                home = self._homes[qubit[0]]
+            home = self._homes[qubit[0]]
+            if home in self._recovery.gone:
+                self._slots[qubit] = None
+            elif qubit not in self._slots:
                 wants[home] = now
                 if qubit not in self._asked_slots:
                     self._asked_slots.add(qubit)
@@ -253,6 +263,56 @@ class SharedEngine(Engine):
         """Return the hosts from whom something about states is to come."""
         states = {self._away[qubit] for qubit in self._requested if qubit in self._away}
         return states | {self._homes[qubit[0]] for qubit in self._asked_slots}
+
+    # -- when a host is lost -----------------------------------------------------------------------------------------
+
+    def give_up(self, host: str) -> None:
+        """Go on without a host: what was there is lost, and half of it that is here is maximally mixed from now on."""
+        self._recovery.begin(host)
+        self._found.clear()
+        self._asked_slots = {qubit for qubit in self._asked_slots if self._homes[qubit[0]] != host}
+        self.waiting = [r for r in self.waiting if isinstance(r, Fetch) or self._slot_hosts[r] != host]
+        self._slot_hosts = {slot: there for slot, there in self._slot_hosts.items() if there != host}
+        for other in self._recovery.others:
+            self.turn.send(other, GaveUp(self._recovery.round))
+        self._recover()
+
+    def _recover(self) -> None:
+        if self._recovery.take_stock():
+            self._take_stock()
+        for host, frame in self._recovery.news():  # at once: who said it may go on already, and tell of moves
+            self._found.update(frame.qubits)
+            self._away.update((qubit, host) for qubit in frame.qubits if qubit in self._away)
+        if self._recovery.end():
+            for qubit in self._away.keys() - self._found:
+                self._lose(qubit)
+
+    def _take_stock(self) -> None:
+        """Forget all requests, and tell the others what is here, now that nothing is under way."""
+        self.waiting = [request for request in self.waiting if isinstance(request, Slot)]
+        self._requested.clear()
+        self._passed_on.clear()
+        self._sent_home.clear()
+        for qubit in [q for q in self._qubits if self._homes[q[0]] in self._recovery.gone]:
+            super().discard(qubit)
+        here = [*self._qubits, *(qubit for qubit, noise in self._slots.items() if noise is not None)]
+        for other in self._recovery.others:
+            theirs = [qubit for qubit in here if self._homes[qubit[0]] == other]
+            self.turn.send(other, Held(self._recovery.round, theirs))
+
+    def _lose(self, qubit: QubitId) -> None:
+        del self._away[qubit]
+        if qubit in self._open:
+            self._lost.add(qubit)
+            left = StoredQubit(qubit, PERFECT, 0, 0, loaded=True, dephased=1.0)
+            self.adopt(JointState((left,), (1.0, 0.0, 0.0, 0.0), None))
+
+    def _clear(self, qubit: QubitId) -> None:
+        """Make room for a pair: a lost qubit may be one that was never made."""
+        if qubit in self._lost:
+            self._lost.discard(qubit)
+            if qubit in self._qubits:
+                super().discard(qubit)
 
     # -- what others ask for -----------------------------------------------------------------------------------------
 
@@ -271,8 +331,19 @@ class SharedEngine(Engine):
                 self._moved(host, frame)
             case MovedSeen():
                 self._forget_way(frame)
+            case GaveUp():
+                self._recovery.hear(host, frame.hosts)
+                self._recover()
+            case Held():
+                self._told_of_stock(host, frame)
             case _:
                 raise WireError(f"it says {type(frame).__name__}, which is not for now")
+
+    def _told_of_stock(self, host: str, frame: Held) -> None:
+        if any(self._homes.get(qubit[0]) != self._me for qubit in frame.qubits):
+            raise WireError("it tells of qubits of somebody who is not here")
+        self._recovery.hear_held(host, frame)
+        self._recover()
 
     def _asked_for_state(self, frame: Fetch) -> None:
         if self._homes.get(frame.qubit[0]) != frame.host:
@@ -312,7 +383,7 @@ class SharedEngine(Engine):
 
     def _forget_way(self, frame: MovedSeen) -> None:
         there, moves = self._passed_on.get(frame.qubit, ("", -1))
-        if moves == frame.moves:
+        if moves == frame.moves and self._recovery.is_over:
             for request in self.waiting:  # they came before the home saw the news, maybe together with this frame
                 if isinstance(request, Fetch) and request.qubit == frame.qubit:
                     self.turn.send(there, request)
@@ -322,7 +393,7 @@ class SharedEngine(Engine):
     def serve(self, position: Moment) -> None:
         """Answer the requests whose turn has come, now that this host has come to a position."""
         self._sent_home.clear()
-        served = True
+        served = self._recovery.is_over
         while served and self.waiting:  # who has asked for what goes with another's request is passed on at once
             left = [request for request in self.waiting if not self._serve(request, position)]
             served = len(left) < len(self.waiting)
@@ -350,6 +421,7 @@ class SharedEngine(Engine):
     def _answer_slot(self, host: str, qubit: QubitId) -> None:
         noise = self._open.get(qubit)
         if noise is not None:
+            self._clear(qubit)
             self._made.add(qubit)
             self._away[qubit] = host
         self.turn.send(host, SlotState(qubit, None if noise is None else noise_data(noise)))

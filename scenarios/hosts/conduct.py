@@ -24,6 +24,7 @@ from emulator.wire.frames import (
     Halt,
     Halted,
     Job,
+    Lost,
     Pace,
     Progress,
     Put,
@@ -53,6 +54,15 @@ class ConductError(Exception):
     """The run could not go on; the message says who and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What another host says of one that it cannot reach; its own last words may be under way."""
+
+    by: str
+    reason: str
+    since_s: float
+
+
 @dataclass(slots=True)
 class HostState:
     """What a host has told of itself."""
@@ -67,6 +77,8 @@ class HostState:
     halted_ns: int | None = None
     summary: Summary | None = None
     failed: str | None = None
+    crashed: bool = False  # because of an error of an actor, which is no loss of a host
+    blame: Blame | None = None
 
 
 class Conductor:
@@ -81,6 +93,7 @@ class Conductor:
         *,
         tell: Callable[[str], None],
         limit_s: float = 30.0,
+        goes_on: bool = False,
     ) -> None:
         self.spec = spec
         self.world = world
@@ -88,15 +101,18 @@ class Conductor:
         self._actors = dict(actors)
         self._tell = tell
         self._limit_s = limit_s
+        self._goes_on = goes_on
+        self.lost: dict[str, str] = {}  # hosts that were given up, and why
         network = self.world.network
         self.gather = Gather(network.history, self.hosts, network.history.observed_messages)
         self._wave = 0
         self._before: list[Quiet] = []
         self._come: list[int] = []  # how far hosts had come when one came further last, and when that was
         self._came_s = 0.0
+        self._standstill: str | None = None
         self._changed = trio.Event()
         self._putting = False
-        self._all_ready = self._going = self._over = False
+        self._all_ready = self._going = self._finishing = self._over = False
         self.wall_s: float | None = None  # from the word to begin until everything had come to rest
         self.interrupted = False
 
@@ -107,7 +123,7 @@ class Conductor:
             for name, host in self.hosts.items():
                 nursery.start_soon(self._read, name, host)
                 nursery.start_soon(self._write, name, host)
-                host.peer.send(Job(spec, addresses, self._actors, self._limit_s))
+                host.peer.send(Job(spec, addresses, self._actors, self._limit_s, self._goes_on))
                 host.peer.flush()
             nursery.start_soon(self._watch)
             try:
@@ -121,6 +137,7 @@ class Conductor:
                 started_s = time.perf_counter()
                 await self._until(self._is_settled, None)
                 self.wall_s = time.perf_counter() - started_s
+                self._finishing = True
                 self._say(Finish())
                 await self._until(lambda: all(host.summary for host in self.hosts.values()), "to account for the rest")
             except ConductError as error:
@@ -181,23 +198,55 @@ class Conductor:
         while not ready():
             if self.interrupted and not self._going:
                 raise ConductError("interrupted before the run began")
-            if failures := [f"{name}: {host.failed}" for name, host in self.hosts.items() if host.failed]:
-                raise ConductError("; ".join(failures))
+            self._look_for_failures()
             if what is not None and time.monotonic() - started_s > self._limit_s:
                 raise ConductError(f"waited {self._limit_s:g} s for all hosts {what}")
             self._changed = trio.Event()
             with trio.move_on_after(_LOOK_S):
                 await self._changed.wait()
 
+    def _look_for_failures(self) -> None:
+        """Go on without a host that has failed, if the run is to and somebody is left. Raises ConductError."""
+        if self._standstill is not None:
+            raise ConductError(self._standstill)
+        failed = {name: host.failed for name, host in self.hosts.items() if host.failed}
+        if not failed:
+            return
+        crashed = any(self.hosts[name].crashed for name in failed)
+        if crashed or not (self._goes_on and self._all_ready and len(failed) < len(self.hosts)):
+            raise ConductError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+        for name, reason in failed.items():
+            self._go_on_without(name, reason)
+
+    def _go_on_without(self, name: str, reason: str) -> None:
+        gone = self.hosts.pop(name)
+        gone.peer.send(Abort(f"given up: {reason}"))
+        gone.peer.flush()
+        self.lost[name] = reason
+        self.gather.give_up(name)
+        self._say(Lost(name, reason))
+        self._tell(f"{name} is lost ({reason}): its {len(self._actors[name])} actors have crashed for good")
+        for host in self.hosts.values():
+            if host.blame is not None and host.blame.by == name:
+                host.blame = None
+        self._put_in()  # it may have been the last one whose halt was awaited
+        self._wave += 1  # what hosts have said of messages to and from that one does not count
+        self._before = []
+        self._say(Settle(self._wave))
+
     async def _watch(self) -> None:
         """Look now and then who is silent, and say whom the run waits for."""
         told: set[str] = set()
         while True:
+            slept_s = time.monotonic()
             await trio.sleep(_LOOK_S)
+            if time.monotonic() - slept_s > 4 * _LOOK_S:  # this process itself stood still
+                continue
             self._look_at_progress()
             for name, host in self.hosts.items():
                 host.peer.send(Beat())
                 host.peer.flush()
+                self._look_at_blame(host)
                 if host.peer.idle_s > self._limit_s and not self._over:
                     host.failed = host.failed or f"nothing was heard of it for {self._limit_s:g} s"
                 elif host.peer.stuck:
@@ -209,6 +258,12 @@ class Conductor:
                     told.discard(name)
                     self._tell(f"{name} is back")
 
+    def _look_at_blame(self, host: HostState) -> None:
+        """Take the word of another for it that a host is lost, unless it has said something itself meanwhile."""
+        blame = host.blame
+        if blame is not None and not self._finishing and time.monotonic() - blame.since_s > _LAST_WORDS_S:
+            self._lose(host, f"{blame.by} cannot reach it: {blame.reason}")
+
     def _look_at_progress(self) -> None:
         """Give up if nobody comes any further though all are there: that must not be, and nobody is to wait for it."""
         come = [host.now_ns for host in self.hosts.values()]
@@ -218,7 +273,7 @@ class Conductor:
             self._come, self._came_s = come, now_s
         elif now_s - self._came_s > self._limit_s / min(1.0, self.spec.rate):  # slow time takes its time
             whom = "; ".join(f"{name} awaits {', '.join(others)}" for name, others in awaited.items())
-            next(iter(self.hosts.values())).failed = f"nobody has come further for {self._limit_s:g} s: {whom}"
+            self._standstill = f"nobody has come further for {self._limit_s:g} s: {whom}"
 
     def _is_settled(self) -> bool:
         """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""
@@ -263,6 +318,8 @@ class Conductor:
         self._changed.set()
 
     def _take(self, name: str, host: HostState, frames: list[Frame]) -> None:
+        if name not in self.hosts:  # given up
+            return
         for frame in frames:
             if isinstance(frame, Records):
                 self._add(name, frame)
@@ -271,10 +328,10 @@ class Conductor:
                 assert isinstance(engine, Witness)
                 engine.put(frame.actor, frame.snapshot)
             else:
-                self._note(host, frame)
+                self._note(name, host, frame)
         self._changed.set()
 
-    def _note(self, host: HostState, frame: Frame) -> None:
+    def _note(self, name: str, host: HostState, frame: Frame) -> None:
         """Take what a host says of itself."""
         match frame:
             case Progress():
@@ -291,8 +348,13 @@ class Conductor:
             case Summary():
                 totals.check(frame, self.world.network)
                 host.summary = frame
+            case Lost():
+                other = self.hosts.get(frame.host)
+                if other is not None and other.blame is None and host.blame is None and host.failed is None:
+                    other.blame = Blame(name, frame.reason, time.monotonic())
             case Failed():
                 host.failed = host.failed or frame.reason
+                host.crashed = frame.kind == "crash"
             case _:
                 raise WireError(f"it says {type(frame).__name__}, which is not its to say")
 
@@ -334,4 +396,4 @@ class Conductor:
     def work(self) -> Work:
         """Return what the run was to all hosts."""
         trips_s = {name: host.ready.round_trips_s for name, host in self.hosts.items() if host.ready is not None}
-        return totals.work(self._summaries, self._actors, trips_s)
+        return totals.work(self._summaries, self._actors, trips_s, self.lost)

@@ -97,8 +97,16 @@ class _Session:
 
     async def _run(self) -> tuple[Outcome, Work, tuple[Violation, ...], float | None]:
         async with self._streams() as streams:
-            limit_s = self.hosts.limit_s if isinstance(self.hosts, HostsFile) else _LIMIT_S
-            conductor = Conductor(self.spec, self.world, self.places, streams, tell=self.tell, limit_s=limit_s)
+            file = self.hosts if isinstance(self.hosts, HostsFile) else None
+            conductor = Conductor(
+                self.spec,
+                self.world,
+                self.places,
+                streams,
+                tell=self.tell,
+                limit_s=_LIMIT_S if file is None else file.limit_s,
+                goes_on=file is not None and file.lost_host == "crash",
+            )
             trouble: tuple[Violation, ...] = ()
             try:
                 async with trio.open_nursery() as nursery:

@@ -20,6 +20,7 @@ from emulator.messages import Message, message_types
 from emulator.quantum import QubitId
 from emulator.quantum.engine import MAX_QUBITS
 from emulator.share import Whole
+from emulator.time import END_NS
 from emulator.wire.frames import SnapshotData
 from emulator.wire.framing import WireError
 from emulator.wire.noises import noise_of
@@ -107,9 +108,13 @@ class Gather:
             raise WireError(f"it tells that {actor} recorded {kind!r} at {time_ns} ns, when that was over")
         self._last_ns[host] = time_ns
 
+    def give_up(self, host: str) -> None:
+        """Wait for a host no more: it writes nothing any longer."""
+        self._until_ns[host] = END_NS
+
     def finish(self) -> list[Entry]:
         """Return what is left."""
-        return self._release(1 << 62)
+        return self._release(END_NS)
 
     def _release(self, before_ns: int) -> list[Entry]:
         self.now_ns = before_ns

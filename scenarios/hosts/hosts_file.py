@@ -65,7 +65,11 @@ class HostEntry(BaseModel):
 
 
 class HostsFile(BaseModel):
-    """All of them. plain: no TLS, which only hosts on the loopback take."""
+    """All of them.
+
+    plain: no TLS, which only hosts on the loopback take; lost_host: whether the run ends when a host is lost, or goes
+    on as if all its actors had crashed for good.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,6 +77,7 @@ class HostsFile(BaseModel):
     certificates: str = ""
     conductor: Name = "conductor"
     plain: bool = False
+    lost_host: Literal["end", "crash"] = "end"
     limit_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
 
     def folder(self, path: str) -> Path | None:

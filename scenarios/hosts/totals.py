@@ -36,7 +36,10 @@ def outcome(summaries: Mapping[str, Summary], network: Network) -> Outcome:
 
 
 def work(
-    summaries: Mapping[str, Summary], actors: Mapping[str, list[str]], round_trips_s: Mapping[str, dict[str, float]]
+    summaries: Mapping[str, Summary],
+    actors: Mapping[str, list[str]],
+    round_trips_s: Mapping[str, dict[str, float]],
+    lost: Mapping[str, str],
 ) -> Work:
     """Return what the run was to all hosts."""
     lag = LagHistogram()
@@ -45,4 +48,4 @@ def work(
         lag.add_all(summary.lag_counts, summary.lag_max_ns)
         figures = {"name": name, "actors": len(actors[name]), "events": summary.events, "cpu_s": summary.cpu_s}
         hosts.append(figures | summary.work | {"round_trips_s": round_trips_s.get(name, {})})
-    return Work(sum(summary.events for summary in summaries.values()), lag, tuple(hosts))
+    return Work(sum(summary.events for summary in summaries.values()), lag, tuple(hosts), dict(lost))

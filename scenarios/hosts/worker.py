@@ -23,6 +23,7 @@ from emulator.wire.frames import (
     Halt,
     Halted,
     Job,
+    Lost,
     Pace,
     Progress,
     Put,
@@ -68,14 +69,15 @@ class HostRun:
         if not 0 < job.limit_s < math.inf:
             raise ValueError(f"limit_s = {job.limit_s} must be a number of seconds greater than 0")
         self._limit_s = job.limit_s
+        self._goes_on = job.goes_on
         homes = {actor: host for host, actors in job.actors.items() for actor in actors}
         self.share = HostShare(me, homes)
         self._wave = 0
         self._conductor: Peer
-        self._peers: dict[str, Peer] = {}
         self.world = build_world(self.spec, self.share)
         if set(homes) != set(self.network.names) or not job.actors.get(me):
             raise ValueError("not every actor is placed, or none here, or some that there is not")
+        self._looked_s = time.monotonic()
         self.trouble: str | None = None  # why the run ended before its end
 
     @property
@@ -85,7 +87,7 @@ class HostRun:
 
     def run(self, conductor: Peer, peers: Mapping[str, Peer]) -> None:
         """Run to the end. The streams are open, and everybody else is ready."""
-        self._conductor, self._peers = conductor, dict(peers)
+        self._conductor = conductor
         self.share.join(self.network, peers, self)
         self.network.history.stream(self._records, every_bytes=_PIECE_BYTES)
         cpu_s = time.process_time()
@@ -104,6 +106,7 @@ class HostRun:
         self.network.history.close()
         self._conductor.send(Records(self.network.timeline.now_ns + 1, b""))
         self._conductor.send(Failed(kind, reason))
+        self._conductor.flush()
 
     # -- what the conductor says -----------------------------------------------------------------------------------
 
@@ -135,25 +138,33 @@ class HostRun:
     def _take(self, frames: list[Frame]) -> None:
         for frame in frames:
             match frame:
-                case Finish():
-                    self.share.finish()
-                case Settle():
-                    self._wave = frame.wave
-                    if self.share.is_settling:
-                        self.quiet(*self.share.counts)
-                case Abort():
-                    self.network.stop(RunAbortedError(frame.reason))
+                case Beat():
+                    pass
                 case Halt():
                     self._halt()
                 case Put():
                     self._put(frame)
                 case Pace():
                     self.share.pace()
-                case Beat():
-                    pass
                 case _:
-                    raise WireError(f"the conductor says {type(frame).__name__}, which is not for now")
+                    self._end(frame)
         self._conductor.flush()
+
+    def _end(self, frame: Frame) -> None:
+        """Take what has to do with the end: of the run, or of a host."""
+        match frame:
+            case Settle():
+                self._wave = frame.wave
+                if self.share.is_settling:
+                    self.quiet(*self.share.counts)
+            case Finish():
+                self.share.finish()
+            case Lost():
+                self.share.give_up(frame.host)
+            case Abort():
+                self.network.stop(RunAbortedError(frame.reason))
+            case _:
+                raise WireError(f"the conductor says {type(frame).__name__}, which is not for now")
 
     def _halt(self) -> None:
         self.network.timeline.pause()
@@ -178,7 +189,11 @@ class HostRun:
 
     def lost(self, host: str, reason: str) -> None:
         """Say that another host cannot be reached any more."""
-        self.network.stop(RunAbortedError(f"{self.me} lost {host}: {reason}"))
+        if self._goes_on or self.share.is_settling:  # the conductor decides, and tells everybody; maybe all is over
+            self._conductor.send(Lost(host, reason))
+            self._conductor.flush()
+        else:
+            self.network.stop(RunAbortedError(f"{self.me} lost {host}: {reason}"))
 
     def _records(self, data: bytes) -> None:
         until_ns = self.network.history.handed_on_before(self.network.timeline.now_ns)
@@ -218,18 +233,21 @@ class HostRun:
         awaited = self.share.awaited
         self._conductor.send(Progress(now_ns, network.timeline.lag.percentile(99), awaited))
         self._conductor.flush()
-        for name, peer in self._peers.items():
-            peer.send(Beat())
+        looked_s, self._looked_s = self._looked_s, time.monotonic()
+        has_slept = self._looked_s - looked_s > 4 * _EVERY_S  # then it is no wonder that nothing was heard
+        for name, peer in list(self.share.peers.items()):
+            self.share.send(name, Beat())
             peer.flush()
-            self._look_at(name, peer)
+            if not has_slept:
+                self._look_at(name, peer)
         self._look_at("the conductor", self._conductor)
 
     def _look_at(self, name: str, peer: Peer) -> None:
-        """Give up the run if somebody is silent for too long, or takes nothing any more."""
+        """Give up whoever is silent for too long, or takes nothing any more."""
         if peer.idle_s > self._limit_s:
-            self.network.stop(RunAbortedError(f"{self.me} has heard nothing of {name} for {self._limit_s:g} s"))
+            self.lost(name, f"nothing was heard of it for {self._limit_s:g} s")
         elif peer.stuck:
-            self.network.stop(RunAbortedError(f"{name} takes nothing any more of what {self.me} sends"))
+            self.lost(name, "it takes nothing any more")
 
     def _finish(self, outcome: Outcome, cpu_s: float) -> None:
         network = self.network

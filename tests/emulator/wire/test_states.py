@@ -121,6 +121,7 @@ class Host:
         self._milestone: Moment | None = None
         self._blocked: greenlet | None = None
         self._now = START
+        self.gone: set[str] = set()
 
     @property
     def due(self) -> Moment:
@@ -155,6 +156,9 @@ class Host:
                 self._clocks.hear(host, (frame.time_ns, frame.rank), want)
             else:
                 self.engine.take(host, frame)
+        self._look_again()
+
+    def _look_again(self) -> None:
         if self._blocked is not None:
             self.engine.serve(self._now)
             self._blocked.switch()
@@ -197,8 +201,17 @@ class Host:
     def passed(self, host: str, moment: Moment) -> bool:
         return self._clocks.heard[host] >= moment
 
+    def give_up(self, host: str) -> None:
+        """Do as `HostShare` does when a host is lost."""
+        self.gone.add(host)
+        self._clocks.give_up(host)
+        self.engine.give_up(host)
+        self._look_again()
+
     def send(self, host: str, frame: Frame) -> None:
         assert host != self.name, f"{frame} is for whoever sends it"
+        if host in self.gone:
+            return
         self._world.sent[type(frame)] += 1
         self._world.queues.setdefault((self.name, host), deque()).append(frame)
 
@@ -222,21 +235,46 @@ class World:
 
     def run(self) -> list[object]:
         """Let hosts act and frames arrive in a random order, until all is done; return what came of each act."""
-        while True:
-            acting = [host for host in self.hosts.values() if host.can_act]
-            full = [ends for ends, queue in self.queues.items() if queue]
-            if not acting and not full:
-                break
-            if acting and (not full or self.rng.random() < 0.4):
-                self.rng.choice(acting).act()
-            else:
-                source, sink = ends = self.rng.choice(full)
-                queue = self.queues[ends]
-                batch = [queue.popleft() for _ in range(self.rng.randint(1, len(queue)))]
-                self.hosts[sink].take(source, batch)
+        while self.step():
+            pass
+        self.assert_that_nobody_waits()
+        return [self.outcomes[id(act)] for act in self.acts]
+
+    def step(self) -> bool:
+        """Let one host act, or some frames arrive; return whether there was anything to do."""
+        acting = [host for host in self.hosts.values() if host.can_act]
+        full = [ends for ends, queue in self.queues.items() if queue and ends[1] in self.hosts]
+        if acting and (not full or self.rng.random() < 0.4):
+            self.rng.choice(acting).act()
+        elif full:
+            self.deliver(self.rng.choice(full))
+        return bool(acting or full)
+
+    def deliver(self, ends: tuple[str, str]) -> None:
+        """Let some frames arrive together."""
+        source, sink = ends
+        queue = self.queues[ends]
+        batch = [queue.popleft() for _ in range(self.rng.randint(1, len(queue)))]
+        self.hosts[sink].take(source, batch)
+
+    def kill(self, name: str) -> None:
+        """Let a host do nothing more; what it has sent may still arrive, of what is sent to it nothing does."""
+        del self.hosts[name]
+        for queue in (queue for ends, queue in self.queues.items() if ends[1] == name):
+            queue.clear()
+        for queue in (queue for ends, queue in self.queues.items() if ends[0] == name):
+            while queue and self.rng.random() < 0.3:
+                queue.pop()
+
+    def give_up(self, survivor: str, lost: str) -> None:
+        """Let a host hear that another one is lost."""
+        self.queues.pop((lost, survivor), None)
+        self.queues.pop((survivor, lost), None)
+        self.hosts[survivor].give_up(lost)
+
+    def assert_that_nobody_waits(self) -> None:
         waiting = [name for name, host in self.hosts.items() if not host.is_done]
         assert not waiting, f"{waiting} wait for ever"
-        return [self.outcomes[id(act)] for act in self.acts]
 
     def assert_that_nothing_is_kept(self) -> None:
         for name, host in self.hosts.items():
@@ -390,6 +428,48 @@ def test_a_program_on_several_hosts_gives_what_it_gives_on_one_to_the_bit(hosts:
         world.assert_that_nothing_is_kept()
         moved += world.sent[State]
     assert moved > 60
+
+
+@pytest.mark.parametrize("swarm", range(4))
+def test_whoever_is_left_comes_to_its_end_when_hosts_are_lost(swarm: int) -> None:
+    for seed in range(swarm * 60, swarm * 60 + 60):
+        rng = random.Random(seed)
+        author = Author(rng, nodes=rng.randint(3, 6), stations=rng.randint(1, 3))
+        acts = author.write(rng.randint(10, 60))
+        author.close_all()
+        names = [f"host {k}" for k in range(rng.randint(2, 4))]
+        homes = {actor: rng.choice(names) for actor in author.ranks}
+        world = World(homes, author.stations, acts, rng)
+        run_with_losses(world, rng.randint(1, max(1, len(world.names) - 1)))
+        done = [act for act in acts if homes[act.actor] in world.hosts]
+        assert all(id(act) in world.outcomes for act in done), f"seed {seed}"
+        assert not held(host.engine for host in world.hosts.values()), f"seed {seed}: all was closed"
+        world.assert_that_nothing_is_kept()
+
+
+def run_with_losses(world: World, losses: int) -> None:
+    """Run a world of which hosts die; the others hear of it in the same order, each at some time."""
+    rng = world.rng
+    steps = [rng.randint(0, rng.choice((20, 100, 300))) for _ in range(losses)]
+    news: dict[str, list[str]] = {name: [] for name in world.names}
+    while True:
+        went = world.step()
+        if steps and (steps[0] <= 0 or not went) and len(world.hosts) > 1:
+            del steps[0]
+            lost = rng.choice(sorted(world.hosts))
+            world.kill(lost)
+            del news[lost]
+            for told in news.values():
+                told.append(lost)
+        elif steps:
+            steps[0] -= 1
+        unaware = [name for name, told in news.items() if told]
+        if unaware and (not went or rng.random() < 0.1):
+            survivor = rng.choice(unaware)
+            world.give_up(survivor, news[survivor].pop(0))
+        elif not went and not unaware:
+            break
+    world.assert_that_nobody_waits()
 
 
 # -- one engine, and frames made by hand -------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from scenarios.hosts.gather import Gather
 from scenarios.hosts.hosts_file import HostsFile, read_hosts
 from scenarios.load import InputError, read
 from scenarios.replay import replay
-from scenarios.report import Run
+from scenarios.report import Run, as_json
 from scenarios.run import run_scenario
 from scenarios.spec import RunSpec
 from scenarios.version import version
@@ -171,6 +171,22 @@ def test_a_host_that_is_killed_ends_the_run_and_serves_again_once_it_is_back(
     assert sha256(deploy(spec_of(), again, file=path)) == alone()
 
 
+def test_a_run_goes_on_without_a_host_that_is_lost_if_it_is_to(folder: Path, pair: tuple[Host, Host]) -> None:
+    west, east = pair
+    file, path = hosts_file(folder, [west, east], lost_host="crash")
+    killer = once_it_runs(east, east.process.kill)
+    told: list[str] = []
+    run = deploy(spec_of(for_s=1.0), file, file=path, tell=told.append)
+    killer.join()
+    assert not run.trouble
+    assert run.outcome.emulated_ns == S
+    data = as_json(run)
+    assert list(data["lost_hosts"]) == ["east"]
+    assert [host["name"] for host in data["hosts"]] == ["west"]
+    assert told[-1].startswith("east is lost (")
+    assert told[-1].endswith("actors have crashed for good")
+
+
 def test_a_host_that_hangs_is_awaited_and_said_to_be_and_the_run_ends_at_the_limit(
     folder: Path, pair: tuple[Host, Host]
 ) -> None:
@@ -295,7 +311,7 @@ def test_a_job_that_cannot_be_done_is_refused_and_the_host_waits_for_the_next(
         mine = Hello(PROTOCOL, version(), "conductor", "conductor")
         stream = await call(("127.0.0.1", west.port), mine, "west", folder / "certs")
         peer = Peer("west", stream, CONDUCTOR_CODEC)
-        await peer.say(Job(spec, [], {"west": ["chain-a"]}, limit_s))
+        await peer.say(Job(spec, [], {"west": ["chain-a"]}, limit_s, goes_on=False))
         answer = await peer.next()
         assert isinstance(answer, Failed)
         await peer.close()

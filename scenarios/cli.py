@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -43,15 +44,9 @@ def _fail(lines: list[str], code: int) -> NoReturn:
 
 
 def _rate(text: str) -> float:
-    if text == "max":
-        return math.inf
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not (rate > 0 and math.isfinite(rate)):
-        _fail([f"--rate {text}: expected a number greater than 0 (1 is real time, 0.1 ten times slower), or max"], 2)
-    return rate
+    from .spec import rate_of  # noqa: PLC0415  (keeps --help fast)
+
+    return rate_of(text, what="--rate")
 
 
 def _positive(option: str, value: float) -> float:
@@ -84,6 +79,7 @@ def run(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     fault: Annotated[tuple[str, ...], Parameter(name="--fault", negative="")] = (),
     record: str | None = None,
+    live: Annotated[bool, Parameter(name="--live", negative="")] = False,
     json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
 ) -> int:
     """Run a scenario: a built-in name (see `qie scenarios`) or a TOML file.
@@ -104,22 +100,36 @@ def run(
         KIND:TARGET@START..END,ATTRIBUTE=VALUE,...: break something, see `qie faults`. Can be repeated.
     record
         Record the run to this new file, for `qie replay FILE` and `qie records FILE`.
+    live
+        Take commands from standard input, one a line: pause, resume, rate 0.1, fault KIND:TARGET..., heal NAME, stop.
     json_
         Write the result as JSON to this file (- for standard output).
     """
     speed, span_s = _rate(rate), _positive("--for", for_)
     from emulator import ActorCrashError  # noqa: PLC0415  (keeps --help fast)
 
-    from .run import run_scenario  # noqa: PLC0415
+    from .load import read  # noqa: PLC0415
+    from .run import run_spec  # noqa: PLC0415
+    from .spec import RunSpec  # noqa: PLC0415
 
+    label, text = read(scenario)
+    spec = RunSpec(
+        label=label, text=text, settings=set_, seed=seed, for_ns=round(span_s * 1e9), rate=speed, faults=fault
+    )
     try:
-        done = run_scenario(
-            scenario, for_s=span_s, rate=speed, seed=seed, settings=set_, faults=fault, show="auto", record=record
-        )
+        done = run_spec(spec, record=record, **_showing(live=live))
     except ActorCrashError as error:
         cause = error.__cause__
         _fail([f"{error}: {type(cause).__name__}: {cause}"], 1)
     return _finished(done, json_)
+
+
+def _showing(*, live: bool) -> dict[str, Any]:
+    """Return how a run is shown and steered: a table would be in the way of whoever types."""
+    from .live import listen  # noqa: PLC0415  (keeps --help fast)
+
+    hear = partial(listen, sys.stdin.fileno(), tell=_say) if live else None
+    return {"show": "lines" if live else "auto", "tell": _say, "live": hear}
 
 
 def _finished(done: Run, json_: str | None) -> int:
@@ -543,6 +553,7 @@ def deploy(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     fault: Annotated[tuple[str, ...], Parameter(name="--fault", negative="")] = (),
     record: str | None = None,
+    live: Annotated[bool, Parameter(name="--live", negative="")] = False,
     json_: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
 ) -> int:
     """Run a scenario on several hosts, as if it were one process: the same history, bit by bit.
@@ -567,6 +578,8 @@ def deploy(
         KIND:TARGET@START..END,ATTRIBUTE=VALUE,...: break something, see `qie faults`. Can be repeated.
     record
         Record the run to this new file, for `qie replay FILE` and `qie records FILE`.
+    live
+        Take commands from standard input, one a line: pause, resume, rate 0.1, fault KIND:TARGET..., heal NAME, stop.
     json_
         Write the result as JSON to this file (- for standard output).
     """
@@ -586,7 +599,7 @@ def deploy(
         label=label, text=text, settings=set_, seed=seed, for_ns=round(span_s * 1e9), rate=speed, faults=fault
     )
     where = read_hosts(hosts) if hosts is not None else local or 1
-    done = deploying.deploy(spec, where, file=hosts or "", show="auto", record=record, tell=_say)
+    done = deploying.deploy(spec, where, file=hosts or "", record=record, **_showing(live=live))
     return _finished(done, json_)
 
 

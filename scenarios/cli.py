@@ -608,6 +608,7 @@ def host(
     name: str,
     *,
     certificates: str | None = None,
+    conductor: str = "conductor",
     plain: Annotated[bool, Parameter(name="--plain", negative="")] = False,
     address: str = "127.0.0.1",
     port: int = 7411,
@@ -621,6 +622,8 @@ def host(
         Of this host, as in the hosts file and in its certificate.
     certificates
         The folder with this host's certificate and key, as `qie certs FOLDER NAME` makes them.
+    conductor
+        The name of whom it takes work from, as in the hosts file and in the conductor's certificate.
     plain
         Do without certificates; then only this machine's loopback is let in.
     address
@@ -644,7 +647,7 @@ def host(
     try:
         if folder is not None:
             server_context(folder, name)
-        Daemon(name, address, port, folder, _say).serve(runs=runs)
+        Daemon(name, conductor, address, port, folder, _say).serve(runs=runs)
     except CredentialsError as error:
         _fail([str(error)], 2)
     except OSError as error:

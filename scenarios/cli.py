@@ -25,6 +25,7 @@ for command in (
     running.records,
     describing.scenarios,
     describing.check,
+    describing.import_,
     probing.qping,
     probing.qtrace,
     describing.faults,
@@ -36,7 +37,6 @@ for command in (
     measuring.bench,
 ):
     app.command(command)
-app.command(describing.import_, name="import")
 
 
 def main() -> NoReturn:

@@ -41,6 +41,19 @@ def tell(data: dict[str, Any], json_: str | None, lines: Iterable[str]) -> None:
             print(line)
 
 
+def show(data: dict[str, Any], lines: Iterable[str], *, as_json: bool) -> int:
+    """Print the result of a command that cannot fail, as JSON or as lines; return the exit code."""
+    tell(data, "-" if as_json else None, lines)
+    return 0
+
+
+def code(*, good: bool, interrupted: bool) -> int:
+    """Return the exit code of something that ran."""
+    if interrupted:
+        return 130
+    return 0 if good else 1
+
+
 def write(option: str, path: str, text: str) -> None:
     """Write a text to a file, or to standard output. Raises InputError that names the option."""
     if path == "-":

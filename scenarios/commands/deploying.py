@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ from cyclopts import Parameter
 
 from scenarios.load import InputError
 
-from .answers import AsJson, needs, say
+from .answers import AsJson, needs, say, show
 from .running import AS_USUAL, Running
 
 if TYPE_CHECKING:
@@ -146,10 +145,9 @@ def certs(
         issued = certificates.create(Path(folder), name, days=days, renew=renew)
     except CredentialsError as error:
         raise InputError([str(error)]) from None
-    if json_:
-        print(json.dumps({"folder": folder, "hosts": [entry.as_json() for entry in issued]}, indent=2))
-        return 0
-    for entry in issued:
-        what = "made" if entry.new else "kept"
-        print(f"{entry.name}: {what}, good until {entry.until:%Y-%m-%d}: {entry.certificate}, {entry.key}")
-    return 0
+    lines = (
+        f"{entry.name}: {'made' if entry.new else 'kept'}, good until {entry.until:%Y-%m-%d}: "
+        f"{entry.certificate}, {entry.key}"
+        for entry in issued
+    )
+    return show({"folder": folder, "hosts": [entry.as_json() for entry in issued]}, lines, as_json=json_)

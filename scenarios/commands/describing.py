@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from scenarios.load import InputError
 
-from .answers import AsJson, Set, write
+from .answers import AsJson, Set, show, write
 
 
 def scenarios(*, json_: AsJson = False) -> int:
@@ -24,22 +25,16 @@ def scenarios(*, json_: AsJson = False) -> int:
     from scenarios.load import built_in, load  # noqa: PLC0415
 
     found = {name: load(name)[0] for name in built_in()}
-    if json_:
-        entries = [{"name": n, "description": s.description, "parameters": s.parameters} for n, s in found.items()]
-        print(json.dumps({"scenarios": entries}, indent=2))
-        return 0
-    for name, scenario in found.items():
-        print(f"{name}\n  {' '.join(scenario.description.split())}")
-        print("  " + "  ".join(f"{key}={value}" for key, value in scenario.parameters.items()))
-    return 0
+    entries = [{"name": n, "description": s.description, "parameters": s.parameters} for n, s in found.items()]
+    lines = (
+        f"{name}\n  {' '.join(scenario.description.split())}\n  "
+        + "  ".join(f"{key}={value}" for key, value in scenario.parameters.items())
+        for name, scenario in found.items()
+    )
+    return show({"scenarios": entries}, lines, as_json=json_)
 
 
-def check(
-    file: str,
-    *,
-    set_: Set = (),
-    json_: AsJson = False,
-) -> int:
+def check(file: str, *, set_: Set = (), json_: AsJson = False) -> int:
     """Check a scenario file: all that is wrong, with line, key and what would be right.
 
     Parameters
@@ -61,12 +56,9 @@ def check(
             return 2
         raise
     figures = {"nodes": len(plan.nodes), "links": len(plan.links), "demands": len(plan.demands)}
-    if json_:
-        print(json.dumps({"file": file, "errors": [], **figures}, indent=2))
-    else:
-        counts = (f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in figures.items())
-        print(f"{scenario.name} is right: " + ", ".join(counts))
-    return 0
+    counts = (f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in figures.items())
+    right = f"{scenario.name} is right: " + ", ".join(counts)
+    return show({"file": file, "errors": [], **figures}, [right], as_json=json_)
 
 
 def import_(
@@ -103,14 +95,14 @@ def faults(*, json_: AsJson = False) -> int:
     from scenarios.faults import known  # noqa: PLC0415
 
     found = known()
-    if json_:
-        print(json.dumps({"faults": found}, indent=2))
-        return 0
-    for kind in found:
-        print(f"{kind['kind']}:{kind['example']}\n  {kind['description']}")
-        for attribute in kind["attributes"]:
-            print(f"  {attribute['name']}={attribute['default']}  {attribute['meaning']}; {attribute['values']}")
-    return 0
+    lines = (line for kind in found for line in _about(kind))
+    return show({"faults": found}, lines, as_json=json_)
+
+
+def _about(kind: dict[str, Any]) -> Iterator[str]:
+    yield f"{kind['kind']}:{kind['example']}\n  {kind['description']}"
+    for attribute in kind["attributes"]:
+        yield f"  {attribute['name']}={attribute['default']}  {attribute['meaning']}; {attribute['values']}"
 
 
 def schema() -> int:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from scenarios.load import InputError
 
-from .answers import For, JsonFile, Set, say, seconds, tell
+from .answers import For, JsonFile, Set, code, say, seconds, tell
 
 if TYPE_CHECKING:
     from scenarios.report import Run
@@ -106,6 +106,4 @@ def qtrace(a: str, b: str, *, pairs: int = 20, probe: Probe = _PROBE) -> int:
 def _code(done: Run, *, some: bool) -> int:
     for violation in done.violations:
         say(str(violation))
-    if done.outcome.interrupted:
-        return 130
-    return 0 if done.good and some else 1
+    return code(good=done.good and some, interrupted=done.outcome.interrupted)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from .answers import AsJson, For, JsonFile, Set, fail, say, seconds, tell
+from .answers import AsJson, For, JsonFile, Set, code, fail, say, seconds, tell
 
 if TYPE_CHECKING:
     from scenarios.report import Run
@@ -80,9 +80,7 @@ class Running:
         from scenarios.report import as_json, summary  # noqa: PLC0415  (keeps --help fast)
 
         tell(as_json(done), self.json_, summary(done))
-        if done.outcome.interrupted:
-            return 130
-        return 0 if done.good else 1
+        return code(good=done.good, interrupted=done.outcome.interrupted)
 
 
 AS_USUAL = Running()
@@ -135,9 +133,7 @@ def replay(
     done = run_again(file, rate=rate_of(rate, what="--rate"), show="auto", any_version=any_version)
     data = as_json(done)
     tell(data, json_, summary(done))
-    if done.interrupted:
-        return 130
-    return 0 if data["identical"] else 1
+    return code(good=data["identical"], interrupted=done.interrupted)
 
 
 def records(

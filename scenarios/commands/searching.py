@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from scenarios.load import InputError
 
-from .answers import For, JsonFile, Set, needs, seconds, tell
+from .answers import For, JsonFile, Set, code, needs, seconds, tell
 
 if TYPE_CHECKING:
     from scenarios import campaign
@@ -72,18 +72,8 @@ def chaos(
     with _progress(runs) as show:
         result = campaign.run(order, jobs=jobs or os.cpu_count() or 1, tell=show)
     files = [_write_failure(order, failure) for failure in result.failures]
-    data = {
-        "runs": result.runs,
-        "runs_to_shrink": result.shrinking,
-        "violations": [str(violation) for failure in result.failures for violation in failure.violations],
-        "files": [file for file, _ in files],
-        "wall_s": round(result.wall_s, 3),
-        "interrupted": result.interrupted,
-    }
-    tell(data, json_, _chaos_lines(result, files))
-    if result.interrupted:
-        return 130
-    return 1 if result.failures else 0
+    tell(_as_json(result, files), json_, _summary(result, files))
+    return code(good=not result.failures, interrupted=result.interrupted)
 
 
 @contextmanager
@@ -117,7 +107,18 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _chaos_lines(result: campaign.Result, files: list[tuple[str, str]]) -> Iterator[str]:
+def _as_json(result: campaign.Result, files: list[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "runs": result.runs,
+        "runs_to_shrink": result.shrinking,
+        "violations": [str(violation) for failure in result.failures for violation in failure.violations],
+        "files": [file for file, _ in files],
+        "wall_s": round(result.wall_s, 3),
+        "interrupted": result.interrupted,
+    }
+
+
+def _summary(result: campaign.Result, files: list[tuple[str, str]]) -> Iterator[str]:
     ended = " (interrupted)" if result.interrupted else ""
     more = f" (and {result.shrinking} to shrink what failed)" if result.shrinking else ""
     runs, failures = _counted(result.runs, "run"), _counted(len(result.failures), "failure")

@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from emulator import Outcome
+from emulator.inputs import LOST, OUTSIDE
 from emulator.wire.frames import (
     CONDUCTOR_CODEC,
     Abort,
@@ -224,6 +225,8 @@ class Conductor:
         gone.peer.flush()
         self.lost[name] = reason
         self.gather.give_up(name)
+        # Up to here it is the history of one process. What survivors do from now on depends on when they hear of it.
+        self.gather.add((self.gather.now_ns, OUTSIDE, LOST, (name, reason, tuple(self._actors[name]))))
         self._say(Lost(name, reason))
         self._tell(f"{name} is lost ({reason}): its {len(self._actors[name])} actors have crashed for good")
         for host in self.hosts.values():

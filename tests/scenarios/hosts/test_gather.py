@@ -75,7 +75,7 @@ def happenings(rng: random.Random, actors: list[str]) -> list[Record]:
                 ("message", 2, 6, "somebody", Other(number)),
             ]
         )
-        found.append(Record(time_ns, rng.choice(actors), kind, tuple(fields)))
+        found.append(Record(time_ns, rng.choice(actors[:4] if kind == "pair" else actors), kind, tuple(fields)))
     return found
 
 

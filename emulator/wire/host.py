@@ -36,6 +36,7 @@ from .states import SharedEngine
 
 _LAST_WORDS_S: Final = 0.5
 _OVER: Final[Moment] = (END_NS, 0)
+_MANY: Final = 8  # times the capacity of a channel: more than faults make of what its host had sent before ours knows
 
 
 class Conductor(Protocol):
@@ -436,6 +437,8 @@ class HostShare:
             raise WireError(f"it sends a message from {source} to {sink}, which is not its to send")
         if frame.arrival_ns < self._clocks.heard[host][0] + channel.least_ns:
             raise WireError(f"it sends a message for {frame.arrival_ns} ns, and had promised none before its clock")
+        if channel.under_way >= _MANY * channel.capacity:
+            raise WireError(f"{channel.under_way} messages from {source} to {sink} are under way already")
         try:
             message = self._decode(frame.message)
         except msgspec.MsgspecError as error:

@@ -103,7 +103,7 @@ class Conductor:
         self._goes_on = goes_on
         self.lost: dict[str, str] = {}  # hosts that were given up, and why
         network = self.world.network
-        self.gather = Gather(network.history, self.hosts, network.history.observed_messages)
+        self.gather = Gather(network.history, self._actors, network.history.observed_messages)
         self._wave = 0
         self._before: list[Quiet] = []
         self._come: list[int] = []  # how far hosts had come when one came further last, and when that was
@@ -361,6 +361,7 @@ class Conductor:
             elif isinstance(frame, View):
                 engine = self.world.network.engine
                 assert isinstance(engine, Witness)
+                self.gather.check_actor(name, frame.actor)
                 engine.put(frame.actor, frame.snapshot)
             else:
                 self._note(name, host, frame)

@@ -690,3 +690,16 @@ def test_what_a_host_asks_for_later_takes_the_place_of_what_it_asked_for_before(
     for moment in range(1_000):
         west.take("east", Fetch(("bob", moment, 1), moment, 2, "east"))
     assert len(west.waiting) == 1
+
+
+def test_a_host_that_asks_or_sends_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.wire.states.MOST_REQUESTS", 3)
+    monkeypatch.setattr("emulator.wire.states.MOST_QUBITS", 2)
+    west, _ = engine_of("west")
+    for position in range(3):
+        west.take("east", Slot(("alice", position, 1), 5, 1))
+    with pytest.raises(WireError, match="3 requests wait here already"):
+        west.take("east", Slot(("alice", 3, 1), 5, 1))
+    west.take("east", state_of(("bob", 0, 1), ("bob", 1, 1)))
+    with pytest.raises(WireError, match="2 qubits are here already"):
+        west.take("east", state_of(("bob", 2, 1)))

@@ -19,6 +19,7 @@ from .time import INPUT_RANK, Alarm, Timeline
 
 OUTSIDE: Final = "(outside)"  # who writes the records of inputs: no actor has this name
 INPUT: Final = "input"  # the kind of those records; their fields are the kind of input, and its own fields
+LOST: Final = "host lost"  # the kind of the record of a host without which a run of several went on
 
 Function: TypeAlias = Callable[..., object]
 

@@ -94,12 +94,16 @@ class Recording:
 
     def inputs(self) -> Iterator[Input]:
         """Yield what came from outside, in its order; the whole file is read."""
+        for record in self.outside():
+            if record.kind == INPUT:
+                yield Input(record.time_ns, record.fields[0], record.fields[1:])
+
+    def outside(self) -> Iterator[Record]:
+        """Yield the records of what is no actor's doing, such as inputs; the whole file is read."""
         mark = msgspec.msgpack.encode(OUTSIDE)
         for data in self.blocks():
-            if mark in data:  # few blocks have inputs, and to unpack all would take a tenth of the time of a run
-                for record in records_in(data):
-                    if record[1:3] == (OUTSIDE, INPUT):
-                        yield Input(record.time_ns, record.fields[0], record.fields[1:])
+            if mark in data:  # few blocks have any, and to unpack all would take a tenth of the time of a run
+                yield from (record for record in records_in(data) if record.actor == OUTSIDE)
 
     def _frames(self, file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         _check_start(file.read(_START.size))

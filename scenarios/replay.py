@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from emulator import ActorCrashError, Comparison, ComparisonOverError, Difference, Inputs, Record, Recording
+from emulator import ActorCrashError, Comparison, ComparisonOverError, Difference, Input, Inputs, Record, Recording
+from emulator.inputs import INPUT, LOST
 from emulator.recording import RecordingError
 
 from .faults import inject_options
@@ -90,11 +91,22 @@ def replay(path: str, *, rate: float = math.inf, show: Show = "nothing", any_ver
 def _plan(path: str, recording: Recording, inputs: Inputs) -> None:
     """Let the recorded inputs come again; that reads the whole file, so that damage is found before the run."""
     try:
-        inputs.replay(recording.inputs())
+        outside = list(recording.outside())
     except RecordingError as error:
         raise InputError([f"{path}: {error}"]) from None
+    for record in outside:
+        if record.kind == LOST:
+            raise InputError([f"{path}: {_why_not(record)}"])
+    try:
+        inputs.replay(Input(r.time_ns, r.fields[0], r.fields[1:]) for r in outside if r.kind == INPUT)
     except (ValueError, LookupError, TypeError) as error:
         raise InputError([f"{path}: an input in it cannot be replayed: {error.args[0]}"]) from None
+
+
+def _why_not(lost: Record) -> str:
+    host, reason, _ = lost.fields
+    when = f"at {lost.time_ns / 1e9:.9f} s"
+    return f"{when} the run lost host {host} ({reason}), and what came of that hangs on the real world: no replay"
 
 
 def as_json(done: Replay) -> dict[str, Any]:

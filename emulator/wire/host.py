@@ -22,8 +22,6 @@ import msgspec
 import trio
 
 from emulator.envelope import Envelope
-from emulator.faults.schedule import ACTOR
-from emulator.inputs import OUTSIDE
 from emulator.messages import message_types
 from emulator.network import Network
 from emulator.quantum import Engine, Snapshot
@@ -66,20 +64,15 @@ class Conductor(Protocol):
 
 
 class HostHistory(History):
-    """The records of one host's share: what all hosts would write alike, such as faults, the first one writes.
+    """The records of one host's share, and of what all hosts write alike, such as faults.
 
     Nobody observes them here: whoever is omniscient sees those of all hosts, see `Conductor`. `look` is called before
     the record of a pair.
     """
 
-    def __init__(self, silent: Iterable[str], look: Callable[[str, tuple[Any, ...]], None]) -> None:
+    def __init__(self, look: Callable[[str, tuple[Any, ...]], None]) -> None:
         super().__init__()
-        self._silent = frozenset(silent)
         self._look = look
-
-    def speak(self) -> None:
-        """Write from now on what all hosts would write alike: the host that did so is lost."""
-        self._silent = frozenset()
 
     def observe(self, kind: str, observer: Observer) -> None:
         """Do nothing."""
@@ -91,9 +84,7 @@ class HostHistory(History):
         """Do nothing."""
 
     def add(self, time_ns: int, actor: str, kind: str, fields: tuple[Any, ...]) -> None:
-        """Add a record, unless another host writes it."""
-        if actor in self._silent:
-            return
+        """Add a record."""
         if kind == "pair":
             self._look(actor, fields)
         super().add(time_ns, actor, kind, fields)
@@ -165,7 +156,7 @@ class HostShare:
 
     def history(self, *, keep: bool) -> History:
         """Return what takes the records of the actors here."""
-        return HostHistory(() if self.me == self.hosts[0] else (ACTOR, OUTSIDE), self._look)
+        return HostHistory(self._look)
 
     def _look(self, actor: str, fields: tuple[Any, ...]) -> None:
         """Tell what is true of a pair that an actor is about to record, if it still has its qubit."""
@@ -317,9 +308,6 @@ class HostShare:
         if self._peers.pop(host, None) is None:
             return
         self._gone.add(host)
-        self.hosts.remove(host)
-        if self.me == self.hosts[0] and isinstance(self._network.history, HostHistory):
-            self._network.history.speak()
         self._clocks.give_up(host)
         self._engine.give_up(host)
         self._raise_horizon()

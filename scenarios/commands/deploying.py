@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -11,6 +11,9 @@ from scenarios.load import InputError
 
 from .answers import AsJson, needs, say, show
 from .running import AS_USUAL, Running
+
+if TYPE_CHECKING:
+    from scenarios.live import Steered
 
 _PROCESSES_MAX = 64
 _PORTS = 1 << 16
@@ -38,7 +41,15 @@ def deploy(scenario: str, *, hosts: str | None = None, local: int | None = None,
 
     spec = running.spec(scenario)
     where = read_hosts(hosts) if hosts is not None else local or 1
-    return running.finish(deploying.deploy(spec, where, file=hosts or "", **running.ways()))
+    ways = running.ways()
+    hear = ways["live"]
+
+    def begin(steered: Steered) -> None:
+        deploying.give_way()  # when all processes are there, or they would, too
+        if hear is not None:
+            hear(steered)
+
+    return running.finish(deploying.deploy(spec, where, file=hosts or "", **ways | {"live": begin}))
 
 
 def _check_packages(command: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from emulator import Outcome
+from emulator.inputs import LOST, OUTSIDE
 from emulator.wire.frames import (
     CONDUCTOR_CODEC,
     Abort,
@@ -56,9 +57,8 @@ class ConductError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """What another host says of one that it cannot reach; its own last words may be under way."""
+    """What another host says of one that it cannot reach, and since when."""
 
-    by: str
     reason: str
     since_s: float
 
@@ -77,7 +77,7 @@ class HostState:
     summary: Summary | None = None
     failed: str | None = None
     crashed: bool = False  # because of an error of an actor, which is no loss of a host
-    blame: Blame | None = None
+    blames: dict[str, Blame] = field(default_factory=dict)  # by who says it
 
 
 class Conductor:
@@ -244,11 +244,12 @@ class Conductor:
         gone.peer.flush()
         self.lost[name] = reason
         self.gather.give_up(name)
+        # Up to here it is the history of one process. What survivors do from now on depends on when they hear of it.
+        self.gather.add((self.gather.now_ns, OUTSIDE, LOST, (name, reason, tuple(self._actors[name]))))
         self._say(Lost(name, reason))
         self._tell(f"{name} is lost ({reason}): its {len(self._actors[name])} actors have crashed for good")
         for host in self.hosts.values():
-            if host.blame is not None and host.blame.by == name:
-                host.blame = None
+            host.blames.pop(name, None)
         self.steering.give_up(name)
         self._wave += 1  # what hosts have said of messages to and from that one does not count
         self._before = []
@@ -263,10 +264,10 @@ class Conductor:
             if time.monotonic() - slept_s > 4 * _LOOK_S:  # this process itself stood still
                 continue
             self._look_at_progress()
+            self._look_at_blames()
             for name, host in self.hosts.items():
                 host.peer.send(Beat())
                 host.peer.flush()
-                self._look_at_blame(host)
                 if host.peer.idle_s > self._limit_s and not self._over:
                     host.failed = host.failed or f"nothing was heard of it for {self._limit_s:g} s"
                 elif host.peer.stuck:
@@ -278,11 +279,18 @@ class Conductor:
                     told.discard(name)
                     self._tell(f"{name} is back")
 
-    def _look_at_blame(self, host: HostState) -> None:
-        """Take the word of another for it that a host is lost, unless it has said something itself meanwhile."""
-        blame = host.blame
-        if blame is not None and not self._finishing and time.monotonic() - blame.since_s > _LAST_WORDS_S:
-            self._lose(host, f"{blame.by} cannot reach it: {blame.reason}")
+    def _look_at_blames(self) -> None:
+        """Lose a host that others cannot reach, once all that is said of it, and by itself, has had time to come.
+
+        Where two cannot reach each other, it is whom more of the others cannot reach, or else the one named later: so
+        it does not hang on whose word comes first.
+        """
+        blamed = {name: host for name, host in self.hosts.items() if host.blames and host.failed is None}
+        since_s = min((blame.since_s for host in blamed.values() for blame in host.blames.values()), default=math.inf)
+        if not self._finishing and time.monotonic() - since_s > _LAST_WORDS_S:
+            name = max(blamed, key=lambda name: (len(blamed[name].blames), name))
+            by, blame = min(blamed[name].blames.items())
+            self._lose(blamed[name], f"{by} cannot reach it: {blame.reason}")
 
     def _look_at_progress(self) -> None:
         """Give up if nobody comes any further though all are there: that must not be, and nobody is to wait for it."""
@@ -293,9 +301,14 @@ class Conductor:
             awaited = {"the conductor": late}
         if not self.began or come != self._come or not awaited or self.steering.is_standing:
             self._come, self._came_s = come, now_s
-        elif now_s - self._came_s > self._limit_s / min(1.0, self.steering.rate):  # slow time takes its time
+        elif now_s - self._came_s > self._patience_s:
             whom = "; ".join(f"{name} awaits {', '.join(others)}" for name, others in awaited.items())
             self._standstill = f"nobody has come further for {self._limit_s:g} s: {whom}"
+
+    @property
+    def _patience_s(self) -> float:
+        """Return how long nobody may come further: slow time takes its time, and whoever is silent is lost before."""
+        return self._limit_s / min(1.0, self.steering.rate) + 2 * _LAST_WORDS_S
 
     def _is_settled(self) -> bool:
         """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""
@@ -370,9 +383,8 @@ class Conductor:
                 totals.check(frame, self.world.network, self._summaries.values())
                 host.summary = frame
             case Lost():
-                other = self.hosts.get(frame.host)
-                if other is not None and other.blame is None and host.blame is None and host.failed is None:
-                    other.blame = Blame(name, frame.reason, time.monotonic())
+                if frame.host in self.hosts and host.failed is None:
+                    self.hosts[frame.host].blames.setdefault(name, Blame(frame.reason, time.monotonic()))
             case Failed():
                 host.failed = host.failed or frame.reason
                 host.crashed = frame.kind == "crash"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import time
@@ -37,6 +38,7 @@ from .worker import build_world
 
 _SHOW_S: Final = 0.5
 _LIMIT_S: Final = 30.0
+_NICE: Final = 10
 
 
 def deploy(
@@ -66,6 +68,11 @@ def deploy(
         if not done.trouble:  # else the record is one that was cut off: good up to there
             recorder.finish({"error": None, "summary": as_json(done)})
     return replace(done, record_error=recorder.error)
+
+
+def give_way() -> None:
+    """Let other processes of this machine, such as hosts, go first from now on: a conductor is never in a hurry."""
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
 
 
 def _placed(spec: RunSpec, world: World, hosts: HostsFile | int, file: str) -> Placement:

@@ -16,6 +16,8 @@ import msgpack
 import msgspec
 
 from emulator import Engine, History, Snapshot
+from emulator.faults.schedule import ACTOR
+from emulator.inputs import OUTSIDE
 from emulator.messages import Message, message_types
 from emulator.quantum import QubitId
 from emulator.quantum.engine import MAX_QUBITS
@@ -29,6 +31,7 @@ Entry: TypeAlias = tuple[int, str, str, tuple[Any, ...]]
 
 _MOST_BYTES: Final = 1 << 26
 _ENTRY: Final = [int, str, str, tuple]  # what an entry is made of
+_ALIKE: Final = frozenset((ACTOR, OUTSIDE))  # whose records all hosts write alike
 
 
 class Witness(Engine):
@@ -72,11 +75,15 @@ class Elsewhere(Whole):
 
 
 class Gather:
-    """Merges the records of hosts into a history; `now_ns`: how far all of them have come."""
+    """Merges the records of hosts into a history; `now_ns`: how far all of them have come.
+
+    What all hosts write alike, such as the begin of a fault, is taken from the first one that is not given up.
+    """
 
     def __init__(self, history: History, hosts: Iterable[str], observed: Iterable[type[Message]]) -> None:
         self._history = history
         self._until_ns = dict.fromkeys(hosts, 0)
+        self._left = list(self._until_ns)
         self._last_ns = self._until_ns.copy()  # of what has come, or is not to come any more
         self._entries: dict[str, deque[Entry]] = {host: deque() for host in self._until_ns}
         self._unpackers = {
@@ -109,8 +116,9 @@ class Gather:
         self._last_ns[host] = time_ns
 
     def give_up(self, host: str) -> None:
-        """Wait for a host no more: it writes nothing any longer."""
+        """Wait for a host no more: it writes nothing any longer. What it had told already remains in the history."""
         self._until_ns[host] = END_NS
+        self._left.remove(host)
 
     def finish(self) -> list[Entry]:
         """Return what is left."""
@@ -118,13 +126,15 @@ class Gather:
 
     def _release(self, before_ns: int) -> list[Entry]:
         self.now_ns = before_ns
-        ready = [self._ready(entries, before_ns) for entries in self._entries.values()]
+        ready = [self._ready(host, entries, before_ns) for host, entries in self._entries.items()]
         return list(merge(*ready, key=_time_and_actor))
 
-    def _ready(self, entries: deque[Entry], before_ns: int) -> Iterable[Entry]:
+    def _ready(self, host: str, entries: deque[Entry], before_ns: int) -> Iterable[Entry]:
         ready = []
         while entries and entries[0][0] < before_ns:
-            ready.append(entries.popleft())
+            entry = entries.popleft()
+            if host == self._left[0] or entry[1] not in _ALIKE:
+                ready.append(entry)
         return ready
 
     def add(self, entry: Entry) -> None:

@@ -49,6 +49,7 @@ from .worker import plan_digest
 _LOOK_S: Final = 0.25
 _CREEP: Final = 0.1  # times real time: slower than that is told even if nobody waits for real time
 _LAST_WORDS_S: Final = 1.0
+_GRACE_S: Final = 2.0  # beyond the limit: so that it is known who is silent before all that wait for it give up
 
 
 class ConductError(Exception):
@@ -214,12 +215,14 @@ class Conductor:
 
     async def _until(self, ready: Callable[[], bool], what: str | None) -> None:
         """Wait for something; `what`: of the hosts, within the limit; None: for as long as the run goes on."""
-        started_s = time.monotonic()
+        started_s, count = time.monotonic(), len(self.hosts)
         while not ready():
             if self.interrupted and not self.began:
                 raise ConductError("interrupted before the run began")
             self._look_for_failures()
-            if what is not None and time.monotonic() - started_s > self._limit_s:
+            if count != len(self.hosts):  # who are left have to hear of it first
+                started_s, count = time.monotonic(), len(self.hosts)
+            if what is not None and time.monotonic() - started_s > self._limit_s + _GRACE_S:
                 raise ConductError(f"waited {self._limit_s:g} s for all hosts {what}")
             self._changed = trio.Event()
             with trio.move_on_after(_LOOK_S):
@@ -262,6 +265,7 @@ class Conductor:
             slept_s = time.monotonic()
             await trio.sleep(_LOOK_S)
             if time.monotonic() - slept_s > 4 * _LOOK_S:  # this process itself stood still
+                self._came_s = time.monotonic()
                 continue
             self._look_at_progress()
             self._look_at_blames()
@@ -308,7 +312,7 @@ class Conductor:
     @property
     def _patience_s(self) -> float:
         """Return how long nobody may come further: slow time takes its time, and whoever is silent is lost before."""
-        return self._limit_s / min(1.0, self.steering.rate) + 2 * _LAST_WORDS_S
+        return self._limit_s / min(1.0, self.steering.rate) + _GRACE_S
 
     def _is_settled(self) -> bool:
         """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""

@@ -92,6 +92,23 @@ def test_a_promise_cannot_be_taken_back(position: Moment) -> None:
     clocks.hear("east", (10, 7), None)  # to say it again takes nothing back
 
 
+def test_nothing_is_expected_of_a_host_that_was_given_up_and_nobody_waits_there() -> None:
+    clocks = Clocks({"east": 100, "north": 30})
+    clocks.hear("north", (5, 0), (80, 3))
+    clocks.tell((10, 1), {"north": (60, 0), "east": (60, 0)}, stuck=True)
+    assert clocks.horizon_ns == 34
+    clocks.give_up("north")
+    assert clocks.horizon_ns == 99
+    assert clocks.milestone is None
+    assert clocks.awaited == ["east"]
+    assert clocks.needs(5_000) == {"east": (4_901, LEAST_RANK)}
+    assert clocks.heard["north"] > (5_000, 0)  # so that operations wait for it no more
+    assert clocks.tell((90, 1), {"north": (99, 0)}, stuck=True) == {}
+    clocks.give_up("east")
+    assert clocks.horizon_ns == END_NS
+    assert clocks.told_ns == 0
+
+
 # -- several hosts -----------------------------------------------------------------------------------------------------
 
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import trio
+import trio.testing
 
 from emulator import Actor, Network, Snapshot
-from emulator.time import LAST_RANK
-from emulator.wire.frames import Moment
+from emulator.time import END_NS, LAST_RANK
+from emulator.wire.frames import PEER_CODEC, Clock, GaveUp, Held, Moment
+from emulator.wire.framing import Frame
 from emulator.wire.host import HostShare
 from emulator.wire.peer import Peer
 
@@ -91,3 +93,91 @@ def test_an_operation_waits_and_time_with_it_wherever_it_is_done(place: str) -> 
     assert network.run(for_ns=20).leaks == {}
     assert trace == ["begins", *[("asked", 10)] * 5, "ends", 10, 11]
     assert share.waits == 1
+
+
+# -- another host, of which a test says what it says -------------------------------------------------------------------
+
+
+class Line(Peer):
+    """A line to a host that is not there; keeps what is sent."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, trio.testing.memory_stream_pair()[0], PEER_CODEC)
+        self.sent: list[Frame] = []
+
+    def send(self, frame: Frame) -> None:
+        self.sent.append(frame)
+        super().send(frame)
+
+
+class Restless(Actor):
+    """Does something every 10 ns, for ever, and notes when."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.last_ns = 0
+
+    def begin(self) -> None:
+        self._again()
+
+    def _again(self) -> None:
+        self.last_ns = self.now_ns
+        self.after(10, self._again)
+
+
+def two_hosts() -> tuple[HostShare, Network, Restless, Line]:
+    """Return one of two hosts, its network, who runs here, and the line to the other one."""
+    share = HostShare("here", {"alice": "here", "bob": "there"})
+    network = Network(share=share)
+    alice = network.add(Restless("alice"))
+    network.add(Actor("bob"))
+    network.connect("alice", "bob", latency_ns=100)
+    line = Line("there")
+    share.join(network, {"there": line}, Alone(share))
+    return share, network, alice, line
+
+
+def test_a_host_that_has_come_to_the_end_of_its_time_lets_the_others_go_on() -> None:
+    share, network, alice, line = two_hosts()
+    share._take("there", [Clock(END_NS, 0, END_NS - 1, 0)])  # it waits for this host to come very far
+    network.run(for_ns=50, drain_ns=100)
+    assert 100 < alice.last_ns <= 150
+    told = [frame for frame in line.sent if isinstance(frame, Clock)]
+    assert told[-1] == Clock(END_NS, 0, 0, 0)
+    assert all(frame.time_ns < 200 for frame in told[:-1])
+
+
+def test_a_host_goes_on_beyond_its_horizon_once_the_other_one_is_given_up() -> None:
+    share, network, alice, line = two_hosts()
+    network.timeline.at(60, lambda: seen.append(network.timeline.now_ns))
+    seen: list[int] = []
+
+    def give_up() -> None:
+        seen.append(alice.last_ns)
+        share.give_up("there")
+        share.give_up("there")  # twice is once
+
+    assert share.hosts == ["here", "there"]
+    sent = line.send
+
+    def send(frame: Frame) -> None:
+        sent(frame)
+        if isinstance(frame, Clock) and frame.want_ns:  # it is stuck
+            assert network.token is not None
+            network.token.run_sync_soon(give_up, idempotent=True)
+
+    line.send = send  # type: ignore[method-assign]
+    network.run(for_ns=1_000, drain_ns=100)
+    assert seen == [60, 90]
+    assert alice.last_ns >= 1_000
+    assert share.peers == {}
+    assert share.counts == (0, 0)
+    assert not any(isinstance(frame, GaveUp | Held) for frame in line.sent)  # there is nobody left to hear it
+
+
+def test_what_still_comes_of_a_host_that_was_given_up_is_ignored() -> None:
+    share, network, _, _ = two_hosts()
+    share._take("there", [Clock(70, 0, 0, 0)])
+    share.give_up("there")
+    share._take("there", [Clock(5, 0, 0, 0), GaveUp(99)])  # of which neither would be for now
+    assert network.timeline.horizon_ns == END_NS

@@ -29,7 +29,7 @@ from emulator.quantum import (
 )
 from emulator.time import END_NS
 from emulator.wire.clocks import START, Clocks
-from emulator.wire.frames import Clock, Fetch, Moment, Moved, MovedSeen, Slot, SlotState, State
+from emulator.wire.frames import Clock, Fetch, GaveUp, Held, Moment, Moved, MovedSeen, Slot, SlotState, State
 from emulator.wire.framing import Frame, WireError
 from emulator.wire.states import SharedEngine
 
@@ -645,6 +645,13 @@ WRONG: dict[str, Frame] = {
     "dephased to nothing known": state_of(A, dephased=NAN),
     "dephased beyond nothing": state_of(A, dephased=-1.5),
     "no noise": state_of(A, noise=("memory", [])),
+    "nobody given up": GaveUp(0),
+    "more given up than there are": GaveUp(2),
+    "all given up": GaveUp(3),
+    "fewer than nobody given up": GaveUp(-1),
+    "a stock for no loss": Held(1, [A]),
+    "a stock of somebody else's": Held(0, [C]),
+    "a stock of nobody's": Held(0, [("mallory", 0, 1)]),
 }
 
 
@@ -703,3 +710,88 @@ def test_a_host_that_asks_or_sends_without_end_is_stopped(monkeypatch: pytest.Mo
     west.take("east", state_of(("bob", 0, 1), ("bob", 1, 1)))
     with pytest.raises(WireError, match="2 qubits are here already"):
         west.take("east", state_of(("bob", 2, 1)))
+
+
+# -- what is lost with a host ------------------------------------------------------------------------------------------
+
+
+def test_states_that_were_lost_with_a_host_are_maximally_mixed_and_all_others_are_found() -> None:
+    west, line = engine_of("west")
+    other = ("alice", 1, 1)
+    for qubit in (A, other):
+        west.open(qubit)
+        west.take("east", Moved(qubit, "north", 1))
+    line.told()
+    west.give_up("north")
+    assert line.told() == [("east", GaveUp(1))]
+    west.take("east", GaveUp(1))
+    assert line.told() == [("east", Held(1, []))]
+    assert not west._is_ready(A, (50, 1), {})  # nobody is asked while the round goes on
+    assert line.told() == []
+    west.take("east", Held(1, [other]))
+    assert west._away == {other: "east"}
+    assert west.view(A).r == (1.0, 0.0, 0.0, 0.0)
+    west.close(A)
+    assert west.qubits == []
+
+
+def test_a_half_whose_partner_was_of_a_lost_host_is_what_is_left_when_that_is_traced_out() -> None:
+    west, line = engine_of("west")
+    west.open(A)
+    west.take("north", state_of(A, C))  # both |0>
+    west.give_up("north")
+    west.take("east", GaveUp(1))
+    assert west.qubits == [A]
+    assert west.view(A).r == (1.0, 0.0, 0.0, 1.0)
+    assert line.told()[-1] == ("east", Held(1, []))
+
+
+def test_whoever_has_qubits_of_others_says_so_to_each_of_them_and_to_nobody_else() -> None:
+    east, line = engine_of("east")
+    east.take("west", state_of(A, B, C))
+    east.give_up("north")
+    east.take("west", GaveUp(1))
+    assert line.told() == [("west", GaveUp(1)), ("west", Held(1, [A]))]
+
+
+def test_requests_are_forgotten_with_a_host_and_made_anew_when_all_know_what_is_where() -> None:
+    west, line = engine_of("west")
+    west.open(A)
+    west.take("east", Moved(A, "east", 1))
+    line.told()
+    assert not west._is_ready(A, (50, 1), {})
+    assert line.told() == [("east", Fetch(A, 50, 1, "west"))]
+    west.take("east", Fetch(B, 60, 2, "east"))
+    west.give_up("north")
+    west.take("east", GaveUp(1))
+    assert west.waiting == []
+    west.take("east", Held(1, [A]))
+    line.told()
+    assert not west._is_ready(A, (50, 1), {})
+    assert line.told() == [("east", Fetch(A, 50, 1, "west"))]
+
+
+def test_a_position_of_a_lost_host_is_not_open_for_a_pair() -> None:
+    west, _ = engine_of("west")
+    assert not west._slots_known([C], (9, 4), {})
+    west.give_up("north")
+    assert west._slots_known([C], (9, 4), {})
+    west.open(A)
+    west.new_pair(werner(1.0), A, C, times_ns=(3, 3), bell=0)
+    assert west.qubits == [A]
+    assert west.partners(A) == []
+
+
+def test_a_position_that_was_answered_for_to_a_lost_host_can_take_a_pair_again() -> None:
+    east, line = engine_of("east")
+    east.open(B)
+    east.take("north", Slot(B, 9, 4))
+    east.serve((9, 4))
+    line.told()
+    east.give_up("north")
+    east.take("west", GaveUp(1))
+    east.take("west", Held(1, []))
+    east.take("west", Slot(B, 20, 4))
+    east.serve((20, 4))
+    assert [type(frame) for _, frame in line.told()] == [GaveUp, Held, SlotState]
+    assert B not in east.qubits

@@ -167,6 +167,39 @@ def test_nothing_is_in_order_before_all_hosts_have_come_past_it() -> None:
     assert gather.finish() == [(9, "alice", "wakes", ())]
 
 
+def entry(time_ns: int, actor: str = "alice") -> tuple[int, str, str, tuple[Any, ...]]:
+    return time_ns, actor, "wakes", ()
+
+
+def test_a_host_that_is_given_up_is_waited_for_no_more_and_what_it_told_stays() -> None:
+    gather = Gather(History(), ["east", "north", "west"], [])
+    assert gather.take("east", 5, msgpack.packb(entry(3)) + msgpack.packb(entry(9))) == []
+    assert gather.take("north", 20, msgpack.packb(entry(9, "bob"))) == []
+    gather.give_up("east")
+    assert gather.take("west", 12, msgpack.packb(entry(4, "carol"))) == [
+        entry(3),
+        entry(4, "carol"),
+        entry(9),
+        entry(9, "bob"),
+    ]
+    assert gather.now_ns == 12
+
+
+def test_what_all_write_alike_is_there_once_whoever_is_given_up() -> None:
+    gather = Gather(History(), ["east", "north", "west"], [])
+    pieces = [msgpack.packb(entry(time_ns, ACTOR)) for time_ns in (3, 9, 15, 30)]
+    found = gather.take("east", 20, b"".join(pieces[:3]))
+    found += gather.take("north", 10, b"".join(pieces[:2]))
+    found += gather.take("west", 5, pieces[0])
+    assert found == [entry(3, ACTOR)]
+    gather.give_up("east")  # north was behind it, and is ahead of west
+    found += gather.take("west", 10, pieces[1])
+    assert found == [entry(3, ACTOR), entry(9, ACTOR)]
+    gather.give_up("north")
+    found += gather.take("west", 40, pieces[2] + pieces[3])
+    assert found == [entry(time_ns, ACTOR) for time_ns in (3, 9, 15, 30)]
+
+
 def test_a_piece_may_be_cut_anywhere() -> None:
     gather = Gather(History(), {"east": ["alice"]}, [])
     piece = b"".join(msgpack.packb((time_ns, "alice", "wakes", ("x" * 40,))) for time_ns in range(5))

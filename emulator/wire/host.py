@@ -25,14 +25,16 @@ from emulator.envelope import Envelope
 from emulator.messages import message_types
 from emulator.network import Network
 from emulator.quantum import Engine, Snapshot
-from emulator.records import History, MessageObserver, Observer
+from emulator.records import History
 from emulator.time import END_NS, Place
 
 from .clocks import START, Clocks
 from .frames import Beat, Clock, Deliver, GaveUp, Held, Moment
 from .framing import Frame, WireError
 from .peer import Peer
+from .portals import Portals
 from .states import SharedEngine
+from .telling import HostHistory
 
 _LAST_WORDS_S: Final = 0.5
 _OVER: Final[Moment] = (END_NS, 0)
@@ -62,59 +64,6 @@ class Conductor(Protocol):
 
     def lines(self) -> Iterable[Peer]:
         """Return the line to the conductor, and whatever else is written to."""
-
-
-class HostHistory(History):
-    """The records of one host's share, and of what all hosts write alike, such as faults.
-
-    Nobody observes them here: whoever is omniscient sees those of all hosts, see `Conductor`. `look` is called before
-    the record of a pair.
-    """
-
-    def __init__(self, look: Callable[[str, tuple[Any, ...]], None]) -> None:
-        super().__init__()
-        self._look = look
-
-    def observe(self, kind: str, observer: Observer) -> None:
-        """Do nothing."""
-
-    def observe_messages(self, message: type, observer: MessageObserver) -> None:
-        """Do nothing."""
-
-    def remember(self, records: int) -> None:
-        """Do nothing."""
-
-    def add(self, time_ns: int, actor: str, kind: str, fields: tuple[Any, ...]) -> None:
-        """Add a record."""
-        if kind == "pair":
-            self._look(actor, fields)
-        super().add(time_ns, actor, kind, fields)
-
-
-class Portals(trio.abc.Instrument):
-    """Lets tasks wait in the middle of an event (see greenback): those that `enter`, and all that they start."""
-
-    def __init__(self) -> None:
-        self._tasks: set[trio.lowlevel.Task] = set()
-
-    async def enter(self) -> None:
-        """Let the present task wait, and those that it starts."""
-        await greenback.ensure_portal()
-        self._tasks.add(trio.lowlevel.current_task())
-
-    def leave(self) -> None:
-        """Let those that the present task starts be as any."""
-        self._tasks.discard(trio.lowlevel.current_task())
-
-    def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        """Let the children of those who wait do so, too."""
-        if task.parent_nursery is not None and task.parent_nursery.parent_task in self._tasks:
-            greenback.bestow_portal(task)
-            self._tasks.add(task)
-
-    def task_exited(self, task: trio.lowlevel.Task) -> None:
-        """Forget it."""
-        self._tasks.discard(task)
 
 
 class HostShare:

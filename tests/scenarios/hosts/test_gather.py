@@ -16,7 +16,7 @@ from emulator.faults.schedule import ACTOR
 from emulator.inputs import OUTSIDE
 from emulator.wire.frames import Frame, Records, SnapshotData, View
 from emulator.wire.framing import WireError
-from emulator.wire.host import HostHistory
+from emulator.wire.telling import HostHistory
 from scenarios.hosts.gather import Elsewhere, Gather, Witness
 
 
@@ -36,6 +36,9 @@ MEMORY = ("memory", [1.0, 0.5, float("inf"), 1.0, float("inf"), 2.0])
 def truth_of(number: int) -> SnapshotData:
     """Return what is true of a pair, which shows its number."""
     return [1.0, *[0.0] * 14, 1 / (number + 1)], (number % 4, 0), [(MEMORY, 0, number), (MEMORY, 1, number)], [1.0, 0.5]
+
+
+THREE = {"east": ["alice"], "north": ["bob"], "west": ["carol"]}
 
 
 @dataclass
@@ -172,7 +175,7 @@ def entry(time_ns: int, actor: str = "alice") -> tuple[int, str, str, tuple[Any,
 
 
 def test_a_host_that_is_given_up_is_waited_for_no_more_and_what_it_told_stays() -> None:
-    gather = Gather(History(), ["east", "north", "west"], [])
+    gather = Gather(History(), THREE, [])
     assert gather.take("east", 5, msgpack.packb(entry(3)) + msgpack.packb(entry(9))) == []
     assert gather.take("north", 20, msgpack.packb(entry(9, "bob"))) == []
     gather.give_up("east")
@@ -186,7 +189,7 @@ def test_a_host_that_is_given_up_is_waited_for_no_more_and_what_it_told_stays() 
 
 
 def test_what_all_write_alike_is_there_once_whoever_is_given_up() -> None:
-    gather = Gather(History(), ["east", "north", "west"], [])
+    gather = Gather(History(), THREE, [])
     pieces = [msgpack.packb(entry(time_ns, ACTOR)) for time_ns in (3, 9, 15, 30)]
     found = gather.take("east", 20, b"".join(pieces[:3]))
     found += gather.take("north", 10, b"".join(pieces[:2]))

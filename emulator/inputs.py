@@ -65,7 +65,7 @@ class Inputs:
         Raises ValueError for a kind that is not registered, TypeError for fields that do not fit or are no plain
         values, whatever the kind's checks raise, and RuntimeError if the span of the run is over.
         """
-        fields = self._checked(kind, fields)
+        fields = self.checked(kind, fields)
         if self._closed:
             raise RuntimeError(f"the run is over, so that no {kind!r} can come in any more")
         self._kinds[kind][2](*fields)
@@ -76,7 +76,7 @@ class Inputs:
 
         If the span of the run ends before, it does not come.
         """
-        planned = Input(time_ns, kind, self._checked(kind, fields))
+        planned = Input(time_ns, kind, self.checked(kind, fields))
         if self._planned is None:
             self._set(planned)
         else:
@@ -87,7 +87,7 @@ class Inputs:
 
         To be called before the run. Raises as `put` does.
         """
-        self._planned = [Input(time_ns, kind, self._checked(kind, fields)) for time_ns, kind, fields in inputs]
+        self._planned = [Input(time_ns, kind, self.checked(kind, fields)) for time_ns, kind, fields in inputs]
 
     def begin(self) -> None:
         """Begin the run; the network does this."""
@@ -110,8 +110,11 @@ class Inputs:
             self._history.add(self._timeline.now_ns, OUTSIDE, INPUT, (kind, *fields))
             self._kinds[kind][0](*fields)
 
-    def _checked(self, kind: str, fields: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the fields as a replay will read them from the history: it must not get other values."""
+    def checked(self, kind: str, fields: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the fields as a replay will read them from the history: it must not get other values.
+
+        Raises as `put` does, but for what is wrong at present only.
+        """
         if kind not in self._kinds:
             raise ValueError(f"no input is of kind {kind!r}; there are {', '.join(sorted(self._kinds))}")
         apply, check, _ = self._kinds[kind]

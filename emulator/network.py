@@ -164,6 +164,12 @@ class Network:
         """Let something come in from outside now, such as `input("crash", "alice")`: see `Inputs.put`."""
         return self.inputs.put(kind, *fields)
 
+    def interrupt(self) -> None:
+        """End the span of the run now: an input, as Ctrl-C is. Raises RuntimeError if it is over."""
+        self.timeline.resume()
+        self.timeline.forgive()  # if it is late: whoever interrupts means what has happened so far
+        self.input("interrupt")
+
     def stop(self, error: Exception) -> None:
         """End the run at once: `run` raises the error. Nothing is given back. Only the first call counts."""
         if self._failure is None:
@@ -209,6 +215,11 @@ class Network:
         """Let an actor begin a new life that was taken down."""
         self._taken_down.discard(name)
         self._begin(self._cells[name])
+
+    @property
+    def is_draining(self) -> bool:
+        """Return whether the span of the run is over: no input comes any more, and nothing is paced."""
+        return self._draining
 
     @property
     def names(self) -> list[str]:
@@ -269,9 +280,7 @@ class Network:
             await self.timeline.sleep_until(max(1, for_ns), rank=LAST_RANK)
             self.ticks += 2
         except KeyboardInterrupt:
-            self.timeline.resume()
-            self.timeline.forgive()  # if it is late: whoever interrupts means what has happened so far
-            self.input("interrupt")
+            self.interrupt()
             await trio.sleep_forever()
 
     def _interrupt(self) -> None:

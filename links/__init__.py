@@ -1,5 +1,6 @@
 """Links: fibre, the heralded states of each scheme, and the heralding station that makes pairs between two nodes."""
 
+from .arms import Arm, light_ns
 from .calibration import BrightStates, Calibration, Fixed
 from .degraded import degraded_model, degraded_scheme, with_detectors
 from .fibre import Fibre
@@ -13,7 +14,8 @@ from .schemes import (
     SenderReceiver,
     SingleClick,
 )
-from .station import Arm, HeraldingStation, Switch, light_ns
+from .station import HeraldingStation
+from .switch import Switch
 
 __all__ = [
     "AbstractLink",

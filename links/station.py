@@ -16,15 +16,12 @@ program sends (`Light`) passes in the same way.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import msgspec
 
 from emulator import (
-    MS,
     Actor,
     Begin,
     Enquire,
@@ -41,15 +38,15 @@ from emulator import (
     Stop,
     Stopped,
     TimedOut,
-    Timer,
     Unknown,
 )
 from emulator.faults import Disturb, Heralds
 
-from .analysers import AnalyserQueue
+from .arms import Arm, Crossing, calibrated_link, herald_ns
 from .calibration import Calibration
-from .disturbed import Disturbances, StationLink, Told
-from .heralding import HeraldedStateModel
+from .disturbed import Disturbances, StationLink
+from .sessions import Match, Session, Unmatched
+from .switch import Analysers, Switch
 
 
 class PairSource(Protocol):
@@ -70,95 +67,6 @@ class PairSource(Protocol):
 
 # When attempts come to an end that never succeed: in 73 years.
 _NEVER_NS: Final = 1 << 61
-
-# Which two arms meet, by their numbers, the smaller first.
-Crossing: TypeAlias = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One fibre to a station: which node is at its end, and how long light takes from it.
-
-    preparation_ns: what the node needs between the news of a failure and its next photon; transmission: of the fibre;
-    receives: the node detects photons and does not send any.
-    """
-
-    node: str
-    latency_ns: int
-    preparation_ns: int = 0
-    transmission: float = 1.0
-    receives: bool = False
-
-
-def light_ns(a: Arm, b: Arm) -> int:
-    """Return how long an attempt takes for the light alone: to where it is detected, and the news of that back.
-
-    To the station, or from the sender all the way to a receiver. A source between two receivers waits for no news.
-    """
-    if a.receives and b.receives:
-        return 0
-    if a.receives or b.receives:
-        return 2 * (a.latency_ns + b.latency_ns)
-    return 2 * max(a.latency_ns, b.latency_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A bounded number of analysers: how many, how long switching one takes, and how long it serves while others wait.
-
-    at: the node beside which it is, if it is beside one that has an arm. An optical switch of micro-mirrors needs some
-    milliseconds.
-    """
-
-    analysers: int
-    dead_ns: int = MS
-    slot_ns: int = 50 * MS
-    at: str = ""
-
-
-def _told(model: HeraldedStateModel) -> tuple[Told, Told]:
-    """Return what the two arms are told of the pairs that a model makes, each of its own half first."""
-    (sign, first_z, second_z), (first, second, both) = model.bias, model.loaded
-    contrasts = model.contrasts
-    one = (contrasts, (sign, first_z, second_z), (first, both))
-    return one, (contrasts, (sign, second_z, first_z), (second, both))
-
-
-@dataclass(slots=True, eq=False)
-class _Session:
-    side: int
-    number: int
-    label: str
-    qubit: QubitId
-    patience_ns: int
-    min_fidelity: float
-    share: float
-    match: _Match | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Match:
-    """Two sessions whose photons meet, and what they are heading for."""
-
-    sessions: tuple[_Session, _Session]
-    link: StationLink
-    patience: int | None  # attempts that are left; None: any number
-    end: Timer | None = None
-    granted_ns: int = 0
-    begun_ns: int = 0
-    setting: Crossing | None = None  # whom its analyser really joins, if the switch has stuck
-
-    @property
-    def crossing(self) -> Crossing:
-        return self.sessions[0].side, self.sessions[1].side
-
-    @property
-    def label(self) -> str:
-        return self.sessions[0].label
-
-    @property
-    def share(self) -> float:
-        return max(session.share for session in self.sessions)
 
 
 class HeraldingStation(Actor):
@@ -188,31 +96,17 @@ class HeraldingStation(Actor):
         self._sequence = 0
         self._links: dict[tuple[Crossing, float], StationLink] = {}
         self._disturbances = Disturbances()
-        self._stuck: Callable[[], None] | None = None
-        self._outages: dict[int, tuple[int, Callable[[], None]]] = {}
-        self._out_of_order = 0  # analysers that are to be so
-        self._taken_out = 0  # and those that are
+        self._analysers = Analysers(switch, arms) if switch else None
         self.lose()
 
     def lose(self) -> None:
         """Lose all sessions; pair numbers go on, so that no pair's name comes back."""
-        self._sessions: dict[tuple[int, int], _Session] = {}
+        self._sessions: dict[tuple[int, int], Session] = {}
         self._lagging: set[tuple[int, int]] = set()  # sessions with a pair, of which the news is not here yet
-        self._waiting: dict[str, deque[_Session]] = {}  # of a label, all on one side
+        self._waiting = Unmatched()
         self._lives = [0] * len(self.arms)
-        self._queue = AnalyserQueue[_Match](self._longest_slot_ns())
-        self._taken_out = self._out_of_order
-        self._idle: list[Crossing | None] = [None] * (self.analysers - self._taken_out)
-        self._overstaying: dict[_Match, None] = {}  # served for more than a slot, since nobody waited
-
-    def _longest_slot_ns(self) -> int:
-        """Return how long a match may be served while others wait: switching, and a slot or one attempt at least."""
-        if self.switch is None:
-            return 1
-        farthest_ns = max(arm.latency_ns for arm in self.arms)
-        ways = 4 if any(arm.receives for arm in self.arms) else 2  # at most, see `light_ns`
-        attempt_ns = max(arm.preparation_ns for arm in self.arms) + ways * farthest_ns
-        return self.switch.dead_ns + max(self.switch.slot_ns, attempt_ns)
+        if self._analysers is not None:
+            self._analysers.lose()
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return what the station listens to."""
@@ -234,7 +128,7 @@ class HeraldingStation(Actor):
         if envelope.incarnation < self._lives[side] or known:
             return  # from before a crash, or for the second time
         self._meet_incarnation(side, envelope.incarnation)
-        session = _Session(
+        session = Session(
             side,
             message.session,
             message.label,
@@ -269,7 +163,7 @@ class HeraldingStation(Actor):
     def figures(self, a: str, b: str, min_fidelity: float) -> LinkFigures:
         """Return what attempts between two nodes of this station lead to."""
         first, second = self._sides[a], self._sides[b]
-        light_ns = _herald_ns(self.arms[first], self.arms[second])
+        light_ns = herald_ns(self.arms[first], self.arms[second])
         link = self.link((min(first, second), max(first, second)), min_fidelity)
         mine, other = link.told if first < second else link.told[::-1]
         contrasts, bias, (full, both) = mine
@@ -301,26 +195,21 @@ class HeraldingStation(Actor):
 
     # -- who meets whom --------------------------------------------------------------------------------------------
 
-    def _offer(self, session: _Session) -> None:
-        others = self._waiting.setdefault(session.label, deque())
-        if not others or others[0].side == session.side:
-            others.append(session)
-            return
-        other = others.popleft()
-        if not others:
-            del self._waiting[session.label]
-        self._meet((session, other) if session.side < other.side else (other, session))
+    def _offer(self, session: Session) -> None:
+        met = self._waiting.meet(session)
+        if met is not None:
+            self._meet(met)
 
-    def _meet(self, sessions: tuple[_Session, _Session]) -> None:
+    def _meet(self, sessions: tuple[Session, Session]) -> None:
         link = self.link((sessions[0].side, sessions[1].side), max(s.min_fidelity for s in sessions))
         patience = min((max(1, s.patience_ns // link.period_ns) for s in sessions if s.patience_ns), default=None)
-        match = _Match(sessions, link, patience)
+        match = Match(sessions, link, patience)
         for session in sessions:
             session.match = match
-        if self.switch is None:
+        if self._analysers is None:
             self._attempt(match, 0)
         else:
-            self._want_analyser(match, self.switch)
+            self._want_analyser(match, self._analysers)
 
     def link(self, crossing: Crossing, min_fidelity: float) -> StationLink:
         """Return what attempts between two arms are like; worked out once for each."""
@@ -328,20 +217,12 @@ class HeraldingStation(Actor):
         if found is None:
             a, b = (self.arms[side] for side in crossing)
             model = self.calibration.model(a.node, b.node, min_fidelity)
-            preparation_ns = max(a.preparation_ns, b.preparation_ns)
-            period_ns = max(1, preparation_ns + light_ns(a, b))
-            emission_ns = (
-                a.latency_ns if a.receives else -a.latency_ns,
-                b.latency_ns if b.receives else -b.latency_ns,
-            )
-            senders_ns = max((arm.latency_ns for arm in (a, b) if not arm.receives), default=0)
-            first_ns = max(1, preparation_ns + 2 * senders_ns)
-            found = StationLink(model, model, period_ns, first_ns, emission_ns, _lags_ns(a, b), _told(model))
+            found = calibrated_link(model, a, b)
             found = self._disturbances.disturbed(found, self.calibration, a.node, b.node, min_fidelity)
             self._links[crossing, min_fidelity] = found
         return found
 
-    def _withdraw(self, session: _Session) -> _Session | None:
+    def _withdraw(self, session: Session) -> Session | None:
         """Take a session away; return its partner, if it had one, which then needs another.
 
         The partner hears that its attempts rest, if they were under way: it counts them.
@@ -349,116 +230,88 @@ class HeraldingStation(Actor):
         del self._sessions[session.side, session.number]
         match = session.match
         if match is None:
-            self._waiting[session.label].remove(session)
-            if not self._waiting[session.label]:
-                del self._waiting[session.label]
+            self._waiting.remove(session)
             return None
         partner = match.sessions[match.sessions[0] is session]
         partner.match = None
-        if match.end is None:
-            self._queue.leave(match, self.now_ns)
-        else:
+        if match.end is not None:
             match.end.cancel()
             self._tell(partner, Paused(partner.number))
             self._release_analyser(match)
+        elif self._analysers is not None:
+            self._analysers.leave(match, self.now_ns)
         return partner
 
     # -- analysers -------------------------------------------------------------------------------------------------
 
-    def _want_analyser(self, match: _Match, switch: Switch) -> None:
-        self._queue.enter(match, match.label, match.share, self.now_ns)
-        if not self._idle and self._overstaying:
-            self._pause(next(iter(self._overstaying)), switch)
-        elif self._idle:
-            self._give_analyser(switch)
-        for _, met in self._outages.values() if not self._idle else ():
-            met()
-
-    def _give_analyser(self, switch: Switch) -> None:
-        """Let whoever is next have an idle analyser, one that is set for them if there is any."""
-        match = self._queue.next(self.now_ns)
-        if match is None:
-            return
-        set_already = match.crossing in self._idle
-        setting = match.crossing if set_already else self._idle[0]
-        self._idle.remove(setting)
-        match.setting = setting if self._stuck is not None else match.crossing
-        match.granted_ns = self.now_ns
-        self._attempt(match, 0 if set_already else switch.dead_ns)
-
-    def _release_analyser(self, match: _Match) -> None:
-        switch = self.switch
-        if switch is None:
-            return
-        if self._taken_out < self._out_of_order:
-            self._taken_out += 1
+    def _want_analyser(self, match: Match, analysers: Analysers) -> None:
+        analysers.wait(match, self.now_ns)
+        overstayed = analysers.overstayed()
+        if overstayed is None:
+            self._give_analyser(analysers)
         else:
-            self._idle.append(match.setting)
-        served_ns = self.now_ns - match.granted_ns
-        if match in self._overstaying:  # beyond its slot it had what nobody else wanted
-            del self._overstaying[match]
-            served_ns = min(served_ns, switch.dead_ns + max(switch.slot_ns, match.link.period_ns))
-        self._queue.served(match, match.label, match.share, served_ns, self.now_ns)
-        if self._idle:
-            self._give_analyser(switch)
+            self._pause(overstayed, analysers)
+        analysers.tell_of_lack()
 
-    def _slot_ends(self, match: _Match, switch: Switch) -> None:
+    def _give_analyser(self, analysers: Analysers) -> None:
+        granted = analysers.grant(self.now_ns)
+        if granted is not None:
+            self._attempt(*granted)
+
+    def _release_analyser(self, match: Match) -> None:
+        if self._analysers is not None:
+            self._analysers.release(match, self.now_ns)
+            self._give_analyser(self._analysers)
+
+    def _slot_ends(self, match: Match, analysers: Analysers) -> None:
         """Go on if nobody waits: the click is drawn anew, which makes no difference to a geometric distribution."""
-        if len(self._queue):
-            self._pause(match, switch)
+        if analysers.waiting:
+            self._pause(match, analysers)
         else:
-            self._count_attempts(match)
-            self._overstaying[match] = None
+            match.count_attempts(self.now_ns)
+            analysers.overstay(match)
             self._draw(match, None)
 
-    def _pause(self, match: _Match, switch: Switch) -> None:
+    def _pause(self, match: Match, analysers: Analysers) -> None:
         assert match.end is not None
         match.end.cancel()
         match.end = None
-        self._count_attempts(match)
+        match.count_attempts(self.now_ns)
         for session in match.sessions:
             self._tell(session, Paused(session.number))
-        self._queue.enter(match, match.label, match.share, self.now_ns)
+        analysers.wait(match, self.now_ns)
         self._release_analyser(match)
-
-    def _count_attempts(self, match: _Match) -> None:
-        """Take the attempts that came to their end off the patience; at least one is left, to time out by."""
-        done = max(0, self.now_ns - match.begun_ns) // match.link.period_ns
-        match.begun_ns += done * match.link.period_ns
-        if match.patience is not None:
-            match.patience = max(1, match.patience - done)
 
     # -- attempts --------------------------------------------------------------------------------------------------
 
-    def _attempt(self, match: _Match, delay_ns: int) -> None:
+    def _attempt(self, match: Match, delay_ns: int) -> None:
         """Begin attempts after a delay, for a slot at most where analysers are shared."""
         link = match.link
         match.begun_ns = self.now_ns + delay_ns + link.first_ns - link.period_ns
         for session, told in zip(match.sessions, link.told, strict=True):
             first_ns = match.begun_ns + link.period_ns - self.arms[session.side].latency_ns
             self._tell(session, Begin(session.number, first_ns, link.period_ns, *told, link.calibrated.p_success))
-        slot_ns = None if self.switch is None else delay_ns + max(self.switch.slot_ns, link.period_ns)
+        slot_ns = None if self.switch is None else delay_ns + self.switch.service_ns(link.period_ns)
         self._draw(match, slot_ns)
 
-    def _draw(self, match: _Match, slot_ns: int | None) -> None:
+    def _draw(self, match: Match, slot_ns: int | None) -> None:
         """Draw how the attempts from now on end: with a click, because patience has run out, or with their slot."""
         link, model = match.link, match.link.model
         for met in link.met:
             met()
-        if self._stuck is not None and match.setting != match.crossing and self.switch is not None:
-            self._stuck()
+        if self._analysers is not None and not self._analysers.joins(match):
             model = None
         uniform = self.random("attempts").uniform()
         end, fn, news_ns = None if model is None else model.draw_attempts(uniform), self._click, 0
         if match.patience is not None and (end is None or end > match.patience):
             end, fn, news_ns = match.patience, self._time_out, max(link.lag_ns)  # of the last attempt, too
         delay_ns = _NEVER_NS if end is None else match.begun_ns + end * link.period_ns + news_ns - self.now_ns
-        if slot_ns is not None and delay_ns > slot_ns and self.switch is not None:
-            match.end = self.alarm(slot_ns, self._slot_ends, match, self.switch)
+        if slot_ns is not None and delay_ns > slot_ns and self._analysers is not None:
+            match.end = self.alarm(slot_ns, self._slot_ends, match, self._analysers)
         else:
             match.end = self.alarm(delay_ns, fn, match)
 
-    def _click(self, match: _Match) -> None:
+    def _click(self, match: Match) -> None:
         random = self.random("states")
         model = match.link.model
         assert model is not None
@@ -495,13 +348,13 @@ class HeraldingStation(Actor):
         self._lagging.discard((self._sides[node], herald.session))
         self.send(node, herald)
 
-    def _time_out(self, match: _Match) -> None:
+    def _time_out(self, match: Match) -> None:
         for session in match.sessions:
             del self._sessions[session.side, session.number]
             self._tell(session, TimedOut(session.number))
         self._release_analyser(match)
 
-    def _tell(self, session: _Session, message: Message) -> None:
+    def _tell(self, session: Session, message: Message) -> None:
         self.send(self.arms[session.side].node, message)
 
     # -- what faults do --------------------------------------------------------------------------------------------
@@ -534,25 +387,18 @@ class HeraldingStation(Actor):
 
     def take_out(self, key: int, analysers: int, met: Callable[[], None]) -> None:
         """Take analysers out of order, idle ones first; 0 brings them back. Call `met` whenever somebody lacks one."""
-        assert self.switch is not None
-        self._outages.pop(key, None)
-        if analysers:
-            self._outages[key] = analysers, met
-        self._out_of_order = min(self.analysers, sum(count for count, _ in self._outages.values()))
-        while self._taken_out < self._out_of_order and self._idle:
-            self._idle.pop()
-            self._taken_out += 1
+        assert self._analysers is not None
+        self._analysers.take_out(key, analysers, met)
         for match in self._matches():
-            if self._taken_out < self._out_of_order and match.end is not None:
-                self._pause(match, self.switch)
-        while self._taken_out > self._out_of_order:
-            self._taken_out -= 1
-            self._idle.append(None)
-            self._give_analyser(self.switch)
+            if self._analysers.are_to_fail and match.end is not None:
+                self._pause(match, self._analysers)
+        while self._analysers.bring_back():
+            self._give_analyser(self._analysers)
 
     def stick(self, met: Callable[[], None] | None) -> None:
         """Let the switch not move, though it says so; None: it moves again, and is set as it should be."""
-        self._stuck = met
+        assert self._analysers is not None
+        self._analysers.stuck = met
         if met is None:
             wrong = [match for match in self._matches() if match.end is not None and match.setting != match.crossing]
             for match in wrong:
@@ -564,7 +410,7 @@ class HeraldingStation(Actor):
         counted, self._sequence = self._sequence, 0
         return counted
 
-    def _matches(self) -> list[_Match]:
+    def _matches(self) -> list[Match]:
         return list(dict.fromkeys(s.match for s in self._sessions.values() if s.match is not None))
 
     def _draw_anew(self) -> None:
@@ -572,29 +418,10 @@ class HeraldingStation(Actor):
         for match in self._matches():
             self._draw_match_anew(match)
 
-    def _draw_match_anew(self, match: _Match) -> None:
-        match.link = self.link(match.crossing, max(session.min_fidelity for session in match.sessions))
+    def _draw_match_anew(self, match: Match) -> None:
+        match.link = self.link(match.crossing, match.min_fidelity)
         if match.end is None:
             return
         match.end.cancel()
-        self._count_attempts(match)
-        slot_ns = None
-        if self.switch is not None and match not in self._overstaying:
-            most_ns = self.switch.dead_ns + max(self.switch.slot_ns, match.link.period_ns)
-            slot_ns = max(1, match.granted_ns + most_ns - self.now_ns)
-        self._draw(match, slot_ns)
-
-
-def _lags_ns(a: Arm, b: Arm) -> tuple[int, int]:
-    """Return, for each side, how long after the light the news is here that the other side has detected it."""
-    return (2 * b.latency_ns if b.receives else 0), (2 * a.latency_ns if a.receives else 0)
-
-
-def _herald_ns(a: Arm, b: Arm) -> tuple[int, int]:
-    """Return how long each side waits for a herald from the detection on, here or at the receivers."""
-    if a.receives and b.receives:
-        return a.latency_ns + b.latency_ns, a.latency_ns + b.latency_ns
-    if a.receives or b.receives:
-        both_ns = a.latency_ns + b.latency_ns
-        return (0, both_ns) if a.receives else (both_ns, 0)
-    return a.latency_ns, b.latency_ns
+        match.count_attempts(self.now_ns)
+        self._draw(match, None if self._analysers is None else self._analysers.left_ns(match, self.now_ns))

@@ -29,8 +29,8 @@ from .circuits import (
     SwapRole,
     Track,
 )
-from .control.forecast import NodeFigures
 from .control.messages import Describe, NodeReport, PortReport, Promise
+from .control.path import NodeFigures
 from .datagram import Datagram
 from .physics import NodePhysics
 from .signalling import SignallingNode

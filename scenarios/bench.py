@@ -240,7 +240,7 @@ def _metro() -> dict[str, Any]:
 
 def _hosts() -> dict[str, Any]:
     """Run the default scenario on one process, two and three as fast as it goes, and on two in real time."""
-    from .hosts.deploy import deploy  # noqa: PLC0415  (needs an extra)
+    from .hosts.deploy import deploy, give_way  # noqa: PLC0415  (needs an extra)
 
     label, text = read("berlin-frankfurt")
     spec = RunSpec(
@@ -263,7 +263,8 @@ def _hosts() -> dict[str, Any]:
             f"round_trips_per_delivered_pair_{hosts}": sum(host["waits"] for host in data["hosts"]) / pairs,
         }
         figures |= {f"cpu_s_{hosts}_{host['name']}": host["cpu_s"] for host in data["hosts"]}
-    paced = deploy(msgspec.structs.replace(spec, rate=1.0, for_ns=round(HOSTS_PACED_S * 1e9)), 2)
+    spec = msgspec.structs.replace(spec, rate=1.0, for_ns=round(HOSTS_PACED_S * 1e9))
+    paced = deploy(spec, 2, live=lambda _: give_way())  # as the command does
     lag = as_json(paced)["lag_ms"]
     return figures | {
         "realtime_factor": HOSTS_PACED_S / paced.wall_s,

@@ -160,6 +160,7 @@ def main() -> None:
     """Draw the snapshots that come on standard input, until it ends."""
     from rich.live import Live  # noqa: PLC0415
 
+    os.setpriority(os.PRIO_PROCESS, 0, 10)  # the emulation goes first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the emulation, which then closes the pipe
     with Live(auto_refresh=False) as live:
         for snapshot in _snapshots(sys.stdin.buffer):

@@ -32,17 +32,17 @@ _EXAMPLE: Final = "KIND:TARGET@START..END,ATTRIBUTE=VALUE, such as cut:eulau-erf
 _KEYS: Final = {"start": "start_s", "end": "end_s"}
 
 
-def parse(text: str) -> Fault:
-    """Return the fault that an option means. Raises InputError."""
+def parse(text: str, *, what: str = "--fault") -> Fault:
+    """Return the fault that a text means; `what` it is, for messages. Raises InputError."""
     found = _SHAPE.fullmatch(text.strip())
     if found is None:
-        raise InputError([f"--fault {text}: expected {_EXAMPLE}"])
+        raise InputError([f"{what} {text}: expected {_EXAMPLE}"])
     document: dict[str, Any] = {"kind": found["kind"], "target": found["target"]}
     if (span := found["span"]) is not None:
         start, _, end = span.partition("..")
         if not (start or end):
             raise InputError(
-                [f"--fault {text}: expected a span START..END after the @, such as 5..12 or 5.., not {span!r}"]
+                [f"{what} {text}: expected a span START..END after the @, such as 5..12 or 5.., not {span!r}"]
             )
         document |= {key: value for key, value in (("start_s", start), ("end_s", end)) if value}
     given = dict(part.strip().split("=", 1) for part in found["rest"].split(",")[1:])
@@ -52,7 +52,7 @@ def parse(text: str) -> Fault:
         return Fault.model_validate(document)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {message_of(e)}" for e in error.errors(include_url=False)]
-        raise InputError([f"--fault {text}: {line.removeprefix(': ')}" for line in lines]) from None
+        raise InputError([f"{what} {text}: {line.removeprefix(': ')}" for line in lines]) from None
 
 
 def inject_all(network: Network, faults: Iterable[Fault]) -> None:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from emulator import ActorCrashError, Recorder, Share
+from emulator import ActorCrashError, Network, Recorder, Share
+from emulator.time import LAST_RANK
 from nodes import Program
 
 from .build import Watched, World, build
 from .display import Lines, Table, attach
 from .expand import Plan, ScenarioError
 from .faults import inject_options
+from .live import OneHost, Steered
 from .load import InputError, load_text, located, read
 from .report import Run, as_json
 from .schema import Scenario
 from .spec import RunSpec, header
 
-Show = Literal["auto", "nothing"]
+Show = Literal["auto", "lines", "nothing"]
 
 
 def run_programs(
@@ -104,13 +106,11 @@ def run_scenario(
     seed: int = 0,
     settings: Iterable[str] = (),
     faults: Iterable[str] = (),
-    show: Show = "nothing",
     record: str | Path | None = None,
 ) -> Run:
-    """Run a scenario for a span of emulated time, with further faults (see `faults.parse`).
+    """Run a scenario, by its name or file, for a span of emulated time, with further faults (see `faults.parse`).
 
-    It is recorded to a file that must not exist, if one is given. Raises InputError, or ActorCrashError if an actor
-    crashed.
+    Raises as `run_spec` does.
     """
     label, text = read(name)
     spec = RunSpec(
@@ -122,13 +122,31 @@ def run_scenario(
         rate=rate,
         faults=tuple(faults),
     )
-    scenario, _, world = prepare_text(label, text, spec.settings, seed=seed, rate=rate)
+    return run_spec(spec, record=record)
+
+
+def run_spec(
+    spec: RunSpec,
+    *,
+    show: Show = "nothing",
+    record: str | Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    live: Callable[[Steered], None] | None = None,
+) -> Run:
+    """Run a scenario as it was asked for, and record it to a file that must not exist, if one is given.
+
+    tell: takes lines for people; live: called once the run has begun, with what steers it. Raises InputError, or
+    ActorCrashError if an actor crashed.
+    """
+    scenario, _, world = prepare_text(spec.label, spec.text, spec.settings, seed=spec.seed, rate=spec.rate)
     inject_options(world.network, spec.faults)
+    if live is not None:
+        _begin_live(world.network, live, tell)
     if record is None:
-        return execute(scenario.name, spec, world, rate=rate, show=show)
+        return execute(scenario.name, spec, world, rate=spec.rate, show=show)
     with open_recorder(record, spec, world) as recorder:
         try:
-            done = execute(scenario.name, spec, world, rate=rate, show=show)
+            done = execute(scenario.name, spec, world, rate=spec.rate, show=show)
         except ActorCrashError as error:
             recorder.finish({"error": str(error), "summary": None})
             raise
@@ -136,11 +154,19 @@ def run_scenario(
     return replace(done, record_error=recorder.error)
 
 
+def _begin_live(network: Network, live: Callable[[Steered], None], tell: Callable[[str], None]) -> None:
+    def begin() -> None:
+        network.ticks += 1
+        live(OneHost(network, tell))
+
+    network.timeline.at(0, begin, rank=LAST_RANK)
+
+
 def execute(name: str, spec: RunSpec, world: World, *, rate: float, show: Show) -> Run:
     """Run a world that is ready, as a specification says but for the rate. Raises as its network's `run` does."""
     display = None
-    if show == "auto":
-        terminal = sys.stderr.isatty() and sys.stdout.isatty()
+    if show != "nothing":
+        terminal = show == "auto" and sys.stderr.isatty() and sys.stdout.isatty()
         display = Table() if terminal else Lines(sys.stderr)
         attach(display, world, for_ns=spec.for_ns, rate=rate, every_s=0.5 if terminal else 2.0)
     start = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from emulator import Recording, RecordingError
+from emulator.time import SLOWEST
 
 from .load import InputError
 from .version import version
@@ -43,6 +45,20 @@ class Header(msgspec.Struct, frozen=True):
     software: str
     made_with: dict[str, str]
     run: RunSpec
+
+
+def rate_of(text: str, *, what: str = "rate") -> float:
+    """Return the rate that a person means: a number, or max; `what` it is, for messages. Raises InputError."""
+    if text == "max":
+        return math.inf
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not (SLOWEST <= rate < math.inf):
+        expected = "expected a number greater than 0 (1 is real time, 0.1 ten times slower), or max"
+        raise InputError([f"{what} {text}: {expected}"])
+    return rate
 
 
 def header(spec: RunSpec) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Active:
         self.target = target
         self.scene = scene
         self.fired = 0
-        self._probability = probability
+        self.probability = probability
 
     def random(self, purpose: str) -> RandomStream:
         """Return a stream of random numbers of this fault's own."""
@@ -93,7 +93,7 @@ class Active:
 
     def strikes(self, random: RandomStream) -> bool:
         """Return whether it acts on what it meets, by its probability."""
-        return self._probability >= 1 or random.uniform() < self._probability
+        return self.probability >= 1 or random.uniform() < self.probability
 
     def happens(self) -> bool:
         """Return whether it acts at all, by its probability: for faults that are a state, not a series of events."""

@@ -77,6 +77,12 @@ class Injection:
         """Return its attributes."""
         return msgspec.structs.asdict(self.fault)
 
+    @property
+    def wanted(self) -> Wanted:
+        """Return what was wanted, with what was found for what was left out."""
+        probability, attributes = self.active.probability, self.attributes
+        return Wanted(self.kind, self.target, attributes, probability, self.start_ns, self.end_ns, self.name)
+
     def end(self) -> None:
         """End it now, if it has not ended; it does not begin any more if it has not begun."""
         self.schedule.end(self)
@@ -116,6 +122,12 @@ class Schedule:
         if injection.end_ns is not None:
             alarms.append(timeline.alarm(injection.end_ns, self._event, self._end, injection, rank=_END_RANK + order))
         return injection
+
+    def note(self, wanted: Wanted) -> None:
+        """Add a fault that has acted elsewhere, so that it can be accounted for. Raises FaultError."""
+        fault, sites = self.check(wanted)
+        active = Active(wanted.name, len(self.injections), wanted.target, wanted.probability, self._scene)
+        self.injections.append(Injection(fault, active, sites, wanted.start_ns or 0, wanted.end_ns, self))
 
     def check(self, wanted: Wanted) -> tuple[Fault, tuple[Site, ...]]:
         """Return a fault and what its target means. Raises FaultError if there can be no such fault at any time."""

@@ -59,6 +59,9 @@ class JointState(NamedTuple):
     bells: tuple[int, int] | None
 
 
+_OTHER_WAY_ROUND: Final = [4 * (k % 4) + k // 4 for k in range(16)]  # the numbers of a pair
+
+
 class _Qubit:
     __slots__ = ("begun_ns", "dephased", "id", "loaded", "noise", "state", "touched_ns")
 
@@ -334,12 +337,15 @@ class Engine:
         targets = [self._qubits[q] for q in qubits]
         state = targets[0].state
         if len(targets) == 2 and targets[1].state is not state:
-            r = tensor.merge(self._reduced(targets[:1]), self._reduced(targets[1:]))
+            r = tensor.merge(self._reduced(targets[:1]), self._reduced(targets[1:])).ravel().tolist()
             bells = None
+        elif isinstance(state.r, list) and len(targets) == 2:  # a pair, as nearly always: cheaper without arrays
+            r = state.r if state.qubits == targets else [state.r[k] for k in _OTHER_WAY_ROUND]
+            bells = state.bells
         else:
-            r, bells = self._reduced(targets), state.bells
+            r, bells = self._reduced(targets).ravel().tolist(), state.bells
         memories = tuple((t.noise, t.begun_ns, t.touched_ns) for t in targets)
-        return Snapshot(tuple(r.ravel().tolist()), bells, memories, tuple(t.dephased for t in targets))
+        return Snapshot(tuple(r), bells, memories, tuple(t.dephased for t in targets))
 
     def partners(self, qubit: QubitId) -> list[QubitId]:
         """Return the other qubits of the joint state that a qubit belongs to."""
@@ -450,6 +456,8 @@ class Engine:
 
     def _reduced(self, targets: list[_Qubit]) -> Array:
         state = targets[0].state
+        if state.qubits == targets:
+            return state.tensor()
         keep = [state.qubits.index(t) for t in targets]
         r = np.moveaxis(state.tensor(), keep, range(len(keep)))
         return np.ascontiguousarray(r[(...,) + (0,) * (r.ndim - len(keep))])

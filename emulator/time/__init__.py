@@ -6,6 +6,7 @@
 from .agenda import END_NS, NEVER_NS, Alarm
 from .lag import LagHistogram
 from .ordering import order_trio
+from .pace import SLOWEST
 from .place import Place
 from .timeline import INPUT_RANK, LAST_RANK, Timeline
 
@@ -14,6 +15,7 @@ __all__ = [
     "INPUT_RANK",
     "LAST_RANK",
     "NEVER_NS",
+    "SLOWEST",
     "Alarm",
     "LagHistogram",
     "Place",

@@ -8,7 +8,7 @@ from typing import Final
 
 from .agenda import END_NS
 
-_SLOWEST: Final = 1e-9  # an emulated second in thirty years
+SLOWEST: Final = 1e-9  # an emulated second in thirty years
 
 
 class Pace:
@@ -63,6 +63,6 @@ class Pace:
 def _checked(rate: float) -> float:
     if not rate > 0:  # not `<= 0`, which lets NaN pass
         raise ValueError(f"rate must be greater than 0 (1: real time, math.inf: as fast as possible), got {rate!r}")
-    if rate < _SLOWEST:
-        raise ValueError(f"rate must be at least {_SLOWEST}, got {rate!r}; to stop time, pause or hold it")
+    if rate < SLOWEST:
+        raise ValueError(f"rate must be at least {SLOWEST}, got {rate!r}; to stop time, pause or hold it")
     return float(rate)

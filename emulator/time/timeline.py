@@ -224,12 +224,18 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        due_ns = self._without_lag_ns()
-        self._pace.restart(due_ns, rate)
+        self.go_on(self._without_lag_ns(), rate)
+
+    def go_on(self, from_ns: int, rate: float) -> None:
+        """Let an instant be due now and time go on from there at a rate, as on all hosts that do so at once.
+
+        Raises as `rate` does.
+        """
+        self._pace.restart(from_ns, rate)
         self._paced = self._pace.rate != math.inf
         self._limit_ns = _STOP
         if self._timer is not None:
-            self._go_on_from(due_ns)
+            self._go_on_from(from_ns)
 
     @property
     def horizon_ns(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 AUTHORITY: Final = "authority"
-_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # of a host
 
 
 class CredentialsError(Exception):
@@ -43,7 +43,8 @@ def check_name(name: str) -> None:
         pass
     else:
         raise CredentialsError(f"{name!r}: a host has a name of its own here, not an address")
-    if len(name) > 63 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise CredentialsError(f"{name!r}: expected letters, digits, hyphens and dots, as in berlin-hub, at most 63")
+    if not re.fullmatch(NAME, name):
+        expected = "letters, digits and hyphens between them, as in berlin-hub, at most 63"
+        raise CredentialsError(f"{name!r}: expected {expected}")
     if name.lower() == AUTHORITY:
         raise CredentialsError(f"{name!r}: no host can have this name, it is that of the authority's files")

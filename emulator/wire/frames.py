@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from emulator.faults.schedule import Wanted
+
 from .framing import Codec, Frame
 
 # An instant and a rank: see `Timeline`.
@@ -193,28 +195,45 @@ class Finish(Frame, frozen=True, tag="finish"):
 
 
 class Halt(Frame, frozen=True, tag="halt"):
-    """Stop where you are, and say where that is."""
+    """Go no further than you have said that you would, and say how far that is."""
 
 
 class Halted(Frame, frozen=True, tag="halted"):
-    """So far this host has come."""
+    """This host goes no further than to an instant."""
 
     time_ns: int
 
 
+class Stand(Frame, frozen=True, tag="stand"):
+    """Go as far as to an instant, as fast as you can, and no further."""
+
+    time_ns: int
+
+
+class Standing(Frame, frozen=True, tag="standing"):
+    """All is done here up to that instant."""
+
+
 class Put(Frame, frozen=True, tag="put"):
-    """An input that takes effect at an instant, and then go on. No kind: there is none."""
+    """An input that takes effect at an instant, later than where all stand."""
 
     time_ns: int
     kind: str
     fields: bytes
 
 
+class GoOn(Frame, frozen=True, tag="go-on"):
+    """Go on from where all stand, at a rate."""
+
+    rate: float
+
+
 class Summary(Frame, frozen=True, tag="summary"):
     """How it was here: how the run ended, what is left over, and figures of the work.
 
     lag_counts: by class of the histogram, none unless the run was paced; faults: of each, in the order of the
-    schedule, how often it met something here, and when it began and ended; work: see `HostShare.figures`.
+    schedule, how often it met something here, and when it began and ended; inputs: those of them that came as inputs,
+    which are the last; work: see `HostShare.figures`.
     """
 
     emulated_ns: int
@@ -224,6 +243,7 @@ class Summary(Frame, frozen=True, tag="summary"):
     lag_counts: dict[int, int]
     lag_max_ns: int
     faults: list[tuple[int, int | None, int | None]]
+    inputs: list[Wanted]
     cpu_s: float
     work: dict[str, int]
 
@@ -264,6 +284,9 @@ CONDUCTOR_CODEC = Codec(
         Finish,
         Halt,
         Halted,
+        Stand,
+        Standing,
+        GoOn,
         Put,
         Summary,
         Lost,

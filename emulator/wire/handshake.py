@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 import trio
@@ -61,15 +62,21 @@ _CODEC: Final = Codec((Hello, Welcome, Refusal))
 
 
 async def greet(
-    stream: trio.abc.Stream, mine: Hello, *, expected_name: str | None, limit_bytes: int = _LIMIT_BYTES
+    stream: trio.abc.Stream,
+    mine: Hello,
+    *,
+    expected_name: str | None,
+    object_to: Callable[[Hello], str | None] = lambda _: None,
+    limit_bytes: int = _LIMIT_BYTES,
 ) -> Hello:
     """Return the other side's Hello, if both find both good. Every byte after the handshake is left in the stream.
 
-    `expected_name` is who it must be; None if that is not known. Raises WireError, which names what both have, if
-    either side refuses; the other's `greet` raises one, too. The caller closes the stream then.
+    `expected_name` is who it must be; None if that is not known. `object_to` says what else speaks against it. Raises
+    WireError, which names what both have, if either side refuses; the other's `greet` raises one, too. The caller
+    closes the stream then.
     """
     theirs = await _first(stream, mine, limit_bytes)
-    objection = _objection(mine, theirs, expected_name)
+    objection = _objection(mine, theirs, expected_name) or object_to(theirs)
     verdict = await _swap(stream, Welcome() if objection is None else Refusal(objection), limit_bytes)
     if objection is not None:
         raise WireError(objection)

@@ -10,6 +10,7 @@ An operation that has to wait for its turn holds emulated time and lets the loop
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +36,7 @@ from .states import SharedEngine
 
 _LAST_WORDS_S: Final = 0.5
 _OVER: Final[Moment] = (END_NS, 0)
+_MANY: Final = 8  # times the capacity of a channel: more than faults make of what its host had sent before ours knows
 
 
 class Conductor(Protocol):
@@ -45,6 +47,9 @@ class Conductor(Protocol):
 
     def quiet(self, sent: int, received: int) -> None:
         """Hear that nothing goes on here after the end of the span."""
+
+    def standing(self) -> None:
+        """Hear that all is done here up to the instant at which this host was to stand."""
 
     def witness(self, actor: str, truth: Snapshot) -> None:
         """Hear what is true of a pair that an actor is about to record."""
@@ -135,6 +140,8 @@ class HostShare:
         self._settled = Place()
         self._portals = Portals()
         self._is_over = self._finished = self._paced = False
+        self._stop_ns = END_NS  # the last instant that may happen here, whatever the others' clocks
+        self._is_to_stand = False
         self.promises = 0  # positions told
         self.waits = 0  # operations that waited for others
         self.gates = 0
@@ -259,6 +266,44 @@ class HostShare:
                 self._makers[name] = frozenset(makers)
         network.timeline.horizon_ns = max(0, self._clocks.horizon_ns)
 
+    # -- standing still --------------------------------------------------------------------------------------------
+
+    def halt(self) -> int:
+        """Go no further than the others count on, and return how far that is, until `stand` and `go_on`."""
+        now_ns = self._network.timeline.now_ns
+        self._stop_at(now_ns if self._is_over else max(now_ns, self._clocks.told_ns))
+        return self._stop_ns
+
+    def stand(self, time_ns: int) -> None:
+        """Go as far as to an instant, as fast as possible, and tell the conductor when all is done up to there."""
+        self._network.timeline.rate = math.inf
+        self._stop_at(time_ns)
+        self._is_to_stand = True
+        self._look_again()
+        self._network.timeline.open_gate()  # whatever is looked at: it may stand there already
+
+    def go_on(self, rate: float) -> None:
+        """Go on from there, at a rate; the others do so now, too."""
+        from_ns, self._stop_ns = self._stop_ns, END_NS
+        self._raise_horizon()
+        self._network.timeline.go_on(from_ns, math.inf if self._network.is_draining else rate)
+        self._look_again()
+
+    def _stop_at(self, time_ns: int) -> None:
+        self._stop_ns = time_ns
+        timeline = self._network.timeline
+        timeline.horizon_ns = max(timeline.now_ns, min(self._clocks.horizon_ns, time_ns))
+
+    def _raise_horizon(self) -> None:
+        timeline = self._network.timeline
+        if (horizon_ns := min(self._clocks.horizon_ns, self._stop_ns)) > timeline.horizon_ns:
+            timeline.horizon_ns = horizon_ns
+
+    def _say_if_standing(self) -> None:
+        if self._is_to_stand and (self._is_over or self._network.timeline.horizon_ns == self._stop_ns):
+            self._is_to_stand = False
+            self._conductor.standing()
+
     def give_up(self, host: str) -> None:
         """Go on without another host, as if all its actors had crashed for good."""
         if self._peers.pop(host, None) is None:
@@ -266,8 +311,7 @@ class HostShare:
         self._gone.add(host)
         self._clocks.give_up(host)
         self._engine.give_up(host)
-        timeline = self._network.timeline
-        timeline.horizon_ns = max(timeline.horizon_ns, self._clocks.horizon_ns)
+        self._raise_horizon()
         self._look_again()
 
     def finish(self) -> None:
@@ -291,9 +335,9 @@ class HostShare:
         return self._settled.task is not None
 
     @property
-    def told_ns(self) -> int:
-        """Return the latest instant before which others count on nothing from here."""
-        return self._clocks.told_ns
+    def come_ns(self) -> int:
+        """Return how far this host has come: where nothing happens for long, it comes further without an event."""
+        return max(self._network.timeline.now_ns, self._clocks.told_ns)
 
     @property
     def shared_engine(self) -> SharedEngine:
@@ -366,6 +410,7 @@ class HostShare:
         if self._is_over:
             self._engine.serve(_OVER)
             self._tell(_OVER, {}, stuck=True)
+            self._say_if_standing()
         elif self._blocked:
             self._engine.serve(self._here_and_now)
             for place in self._blocked:
@@ -381,9 +426,7 @@ class HostShare:
             self._clocks.hear(host, (frame.time_ns, frame.rank), want)
         except ValueError as error:
             raise WireError(str(error)) from error
-        timeline = self._network.timeline
-        if (horizon_ns := self._clocks.horizon_ns) > timeline.horizon_ns:
-            timeline.horizon_ns = horizon_ns
+        self._raise_horizon()
 
     def _arrive(self, host: str, frame: Deliver) -> None:
         if not (0 <= frame.source < len(self._names) and 0 <= frame.sink < len(self._names)):
@@ -394,6 +437,8 @@ class HostShare:
             raise WireError(f"it sends a message from {source} to {sink}, which is not its to send")
         if frame.arrival_ns < self._clocks.heard[host][0] + channel.least_ns:
             raise WireError(f"it sends a message for {frame.arrival_ns} ns, and had promised none before its clock")
+        if channel.under_way >= _MANY * channel.capacity:
+            raise WireError(f"{channel.under_way} messages from {source} to {sink} are under way already")
         try:
             message = self._decode(frame.message)
         except msgspec.MsgspecError as error:
@@ -423,8 +468,11 @@ class HostShare:
             stuck = due[0] > horizon_ns
             position = min(due, (horizon_ns + 1, START[1]))
             self._engine.serve(position)
-            self._tell(position, self._clocks.needs(due[0]) if stuck else {}, stuck=stuck)
+            waits = stuck and horizon_ns < self._stop_ns
+            self._tell(position, self._clocks.needs(due[0]) if waits else {}, stuck=stuck)
             self._set_milestone(position)
+            if stuck:
+                self._say_if_standing()
 
     def _set_milestone(self, position: Moment) -> None:
         """Have the gate open at the next moment for which somebody waits."""

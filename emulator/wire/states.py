@@ -23,7 +23,7 @@ which a pair can still come from another host is closed only when that host has 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from emulator.quantum import (
     PERFECT,
@@ -50,6 +50,10 @@ from .frames import Fetch, GaveUp, Held, Moment, Moved, MovedSeen, Slot, SlotSta
 from .framing import Frame, WireError
 from .noises import noise_data, noise_of
 from .recovery import Recovery
+
+# More than any network has; a peer that breaks the rules is not to fill the memory.
+MOST_REQUESTS: Final = 1 << 12
+MOST_QUBITS: Final = 1 << 18
 
 
 class Turn(Protocol):
@@ -353,14 +357,19 @@ class SharedEngine(Engine):
         self.waiting = [
             r for r in self.waiting if isinstance(r, Slot) or r.host != frame.host or (r.time_ns, r.rank) >= moment
         ]
-        self.waiting.append(frame)
+        self._wait(frame)
 
     def _asked_for_slot(self, host: str, frame: Slot) -> None:
         if self._homes.get(frame.qubit[0]) != self._me:
             raise WireError(f"it asks for a position of {frame.qubit[0]}, who is not here")
         if frame in self._slot_hosts:
             raise WireError(f"it asks twice for a position of {frame.qubit[0]}")
+        self._wait(frame)
         self._slot_hosts[frame] = host
+
+    def _wait(self, frame: Fetch | Slot) -> None:
+        if len(self.waiting) >= MOST_REQUESTS:
+            raise WireError(f"{MOST_REQUESTS} requests wait here already, and it has one more")
         self.waiting.append(frame)
 
     def _told_of_slot(self, host: str, frame: SlotState) -> None:
@@ -451,6 +460,8 @@ class SharedEngine(Engine):
                 raise WireError(f"it sends a qubit of {qubit[0]!r}, whom there is not")
             if not 0 <= begun_ns <= touched_ns <= END_NS or not -1 <= dephased <= 1:
                 raise WireError(f"it sends a qubit of {qubit[0]} that cannot be")
+        if len(self._qubits) >= MOST_QUBITS:
+            raise WireError(f"{MOST_QUBITS} qubits are here already, and it sends one more")
         qubits = tuple(
             StoredQubit(qubit, noise_of(noise), begun_ns, touched_ns, loaded, dephased)
             for qubit, noise, begun_ns, touched_ns, loaded, dephased, _ in frame.qubits

@@ -15,7 +15,7 @@ import msgspec
 from emulator import Message
 from nodes.circuits import Terms
 
-from .forecast import NodeFigures
+from .path import NodeFigures
 
 
 class Contract(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from emulator import LinkFigures, RandomStream
 from nodes.circuits import Terms
 
-from .forecast import Forecast, NodeFigures, forecast
+from .forecast import Forecast, forecast
 from .messages import Contract
+from .path import NodeFigures
 from .refined import refined
 
 _WINDOW_S = 10.0

@@ -12,7 +12,8 @@ from emulator import Contrasts, LinkFigures, StorageLaw
 from nodes.circuits import Terms
 from nodes.distillation import PROTOCOLS, Gates, Protocol, contrasts_of, weights_of
 
-from .forecast import Forecast, NodeFigures, fidelity, no_pair
+from .forecast import Forecast, fidelity, no_pair
+from .path import NodeFigures
 
 # Gauss-Laguerre points and weights: means over a time that is exponentially distributed, in units of its mean.
 _WAITS: Final = (

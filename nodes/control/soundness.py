@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from emulator import LinkFigures, StorageLaw
 from nodes.distillation import Gates
 
-from .forecast import NodeFigures
 from .messages import NodeReport, PortReport, Promise
+from .path import NodeFigures
 
 _LONGEST_NS = 10**15  # eleven days: of a period, a latency, a measurement
 _MOST = 10**6  # positions, heralding stations

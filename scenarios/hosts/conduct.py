@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -22,17 +22,16 @@ from emulator.wire.frames import (
     Failed,
     Finish,
     Go,
-    Halt,
     Halted,
     Job,
     Lost,
     Pace,
     Progress,
-    Put,
     Quiet,
     Ready,
     Records,
     Settle,
+    Standing,
     Summary,
     View,
 )
@@ -44,6 +43,7 @@ from scenarios.spec import RunSpec
 
 from . import placement, totals
 from .gather import Gather, Witness
+from .steering import Steering
 from .worker import plan_digest
 
 _LOOK_S: Final = 0.25
@@ -75,7 +75,6 @@ class HostState:
     lag_ns: int = 0
     awaited: list[str] = field(default_factory=list)
     quiet: Quiet | None = None
-    halted_ns: int | None = None
     summary: Summary | None = None
     failed: str | None = None
     crashed: bool = False  # because of an error of an actor, which is no loss of a host
@@ -105,15 +104,16 @@ class Conductor:
         self._goes_on = goes_on
         self.lost: dict[str, str] = {}  # hosts that were given up, and why
         network = self.world.network
-        self.gather = Gather(network.history, self.hosts, network.history.observed_messages)
+        self.gather = Gather(network.history, self._actors, network.history.observed_messages)
         self._wave = 0
         self._before: list[Quiet] = []
         self._come: list[int] = []  # how far hosts had come when one came further last, and when that was
         self._came_s = 0.0
         self._standstill: str | None = None
         self._changed = trio.Event()
-        self._putting = False
-        self._all_ready = self._going = self._finishing = self._over = False
+        self.steering = Steering(self.hosts, spec.rate, say=self._say, tell=tell)
+        self._all_ready = self._finishing = self._over = False
+        self._going = trio.Event()
         self.wall_s: float | None = None  # from the word to begin until everything had come to rest
         self.interrupted = False
 
@@ -134,7 +134,7 @@ class Conductor:
                 self._say(Go())
                 await self._until(lambda: all(host.begun for host in self.hosts.values()), "to begin")
                 self._say(Pace())
-                self._going = True
+                self._going.set()
                 started_s = time.perf_counter()
                 await self._until(self._is_settled, None)
                 self.wall_s = time.perf_counter() - started_s
@@ -178,17 +178,37 @@ class Conductor:
                 self._changed = trio.Event()
                 await self._changed.wait()
 
+    async def begin(self) -> None:
+        """Wait until emulated time is let go."""
+        await self._going.wait()
+
     @property
     def began(self) -> bool:
         """Return whether emulated time was let go."""
-        return self._going
+        return self._going.is_set()
+
+    def put(self, kind: str, *fields: Any) -> None:
+        """Let an input come at one emulated instant everywhere. Raises as `Inputs.put` does, if it can be seen here."""
+        self.steering.put(kind, *self.world.network.inputs.checked(kind, fields))
+
+    def pause(self) -> None:
+        """Let emulated time stand still, at one instant everywhere."""
+        self.steering.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.steering.resume()
+
+    def set_rate(self, rate: float) -> None:
+        """Let it go on at another rate. Raises ValueError if there can be no such rate."""
+        self.steering.set_rate(rate)
 
     def interrupt(self) -> None:
         """End the span of the run at one emulated instant everywhere: the input of a person who presses Ctrl-C."""
         self.interrupted = True
-        if self._going:
-            self._putting = True
-            self._say(Halt())
+        if self.began:
+            self.steering.put("interrupt")
+            self.steering.resume()
         self._changed.set()
 
     # -- waiting ---------------------------------------------------------------------------------------------------
@@ -197,7 +217,7 @@ class Conductor:
         """Wait for something; `what`: of the hosts, within the limit; None: for as long as the run goes on."""
         started_s, count = time.monotonic(), len(self.hosts)
         while not ready():
-            if self.interrupted and not self._going:
+            if self.interrupted and not self.began:
                 raise ConductError("interrupted before the run began")
             self._look_for_failures()
             if count != len(self.hosts):  # who are left have to hear of it first
@@ -233,7 +253,7 @@ class Conductor:
         self._tell(f"{name} is lost ({reason}): its {len(self._actors[name])} actors have crashed for good")
         for host in self.hosts.values():
             host.blames.pop(name, None)
-        self._put_in()  # it may have been the last one whose halt was awaited
+        self.steering.give_up(name)
         self._wave += 1  # what hosts have said of messages to and from that one does not count
         self._before = []
         self._say(Settle(self._wave))
@@ -281,7 +301,9 @@ class Conductor:
         come = [host.now_ns for host in self.hosts.values()]
         now_s = time.monotonic()
         awaited = {name: host.awaited for name, host in self.hosts.items() if host.awaited}
-        if not self._going or come != self._come or not awaited:
+        if (late := self.steering.awaited) and not awaited:
+            awaited = {"the conductor": late}
+        if not self.began or come != self._come or not awaited or self.steering.is_standing:
             self._come, self._came_s = come, now_s
         elif now_s - self._came_s > self._patience_s:
             whom = "; ".join(f"{name} awaits {', '.join(others)}" for name, others in awaited.items())
@@ -290,7 +312,7 @@ class Conductor:
     @property
     def _patience_s(self) -> float:
         """Return how long nobody may come further: slow time takes its time, and whoever is silent is lost before."""
-        return self._limit_s / min(1.0, self.spec.rate) + _GRACE_S
+        return self._limit_s / min(1.0, self.steering.rate) + _GRACE_S
 
     def _is_settled(self) -> bool:
         """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""
@@ -343,6 +365,7 @@ class Conductor:
             elif isinstance(frame, View):
                 engine = self.world.network.engine
                 assert isinstance(engine, Witness)
+                self.gather.check_actor(name, frame.actor)
                 engine.put(frame.actor, frame.snapshot)
             else:
                 self._note(name, host, frame)
@@ -359,11 +382,10 @@ class Conductor:
                 host.ready = frame
             case Quiet():
                 host.quiet = frame
-            case Halted():
-                host.halted_ns = frame.time_ns
-                self._put_in()
+            case Halted() | Standing():
+                self.steering.hear(name, frame)
             case Summary():
-                totals.check(frame, self.world.network)
+                totals.check(frame, self.world.network, self._summaries.values())
                 host.summary = frame
             case Lost():
                 if frame.host in self.hosts and host.failed is None:
@@ -379,16 +401,6 @@ class Conductor:
         for entry in self.gather.take(name, frame.until_ns, frame.data):
             timeline.now_ns = entry[0]
             self.gather.add(entry)
-
-    def _put_in(self) -> None:
-        """Once all hosts stand still, let the input come just after the latest of them, everywhere."""
-        times = [host.halted_ns for host in self.hosts.values()]
-        if not self._putting or any(time_ns is None for time_ns in times):
-            return
-        self._putting = False
-        self._say(Put(max(time_ns or 0 for time_ns in times) + 1, "interrupt", msgspec.msgpack.encode(())))
-        for host in self.hosts.values():
-            host.halted_ns = None
 
     def _outcome(self) -> Outcome:
         network = self.world.network

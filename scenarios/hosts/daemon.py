@@ -18,7 +18,7 @@ import trio
 
 from emulator.wire.credentials import CredentialsError
 from emulator.wire.frames import CONDUCTOR_CODEC, PEER_CODEC, Job
-from emulator.wire.framing import WireError
+from emulator.wire.framing import WireError, one_line
 from emulator.wire.handshake import PROTOCOL, Hello, greet
 from emulator.wire.listening import listen, take_connections
 from emulator.wire.peer import Peer
@@ -34,9 +34,10 @@ _LIMIT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """Who this host is, and where it listens; certificates: None for none, on the loopback."""
+    """Who this host is, and where it listens; certificates: None for none, on the loopback; conductor: its name."""
 
     name: str
+    conductor: str
     address: str
     port: int
     certificates: Path | None
@@ -131,16 +132,22 @@ class Lobby:
             context = self._own_context(daemon.certificates)
             secured = await secure(plain, context, server_side=True, peer=None)
             stream, name = secured, peer_name(secured)
-        theirs = await greet(stream, self._hello, expected_name=name)
+        theirs = await greet(stream, self._hello, expected_name=name, object_to=self._object_to)
         if theirs.role == "conductor":
-            if self.conductor is not None:
-                raise WireError(f"{theirs.name} would conduct, and another one does already")
             return theirs, Peer(theirs.name, stream, CONDUCTOR_CODEC)
         await self._until(lambda: self.job is not None)
         assert self.job is not None
         if theirs.name not in self.job.actors or theirs.name in self.peers:
             raise WireError(f"{theirs.name} is not awaited in this run")
         return theirs, Peer(theirs.name, stream, PEER_CODEC)
+
+    def _object_to(self, theirs: Hello) -> str | None:
+        daemon = self.daemon
+        if theirs.role != "conductor":
+            return None
+        if theirs.name != daemon.conductor:
+            return f"{daemon.name} takes work from {daemon.conductor} only, not from {one_line(theirs.name)}"
+        return f"{daemon.name} is busy with another run" if self.conductor is not None else None
 
     def _own_context(self, certificates: Path) -> ssl.SSLContext:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from emulator.wire.handshake import PROTOCOL, Hello
 from scenarios.build import World
 from scenarios.display import Lines, Progress, Table
 from scenarios.invariants import Violation
+from scenarios.live import Steered
 from scenarios.load import InputError, load_text
 from scenarios.report import Run, Work, as_json
 from scenarios.run import Show, open_recorder
@@ -36,6 +38,7 @@ from .worker import build_world
 
 _SHOW_S: Final = 0.5
 _LIMIT_S: Final = 30.0
+_NICE: Final = 10
 
 
 def deploy(
@@ -46,16 +49,18 @@ def deploy(
     show: Show = "nothing",
     record: str | Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    live: Callable[[Steered], None] | None = None,
 ) -> Run:
     """Run a scenario on the hosts of a file, or on so many processes of this machine, as if it were one process.
 
-    file: where the hosts come from, for messages; tell: takes lines for people. Raises InputError before anything
-    starts. If the run cannot go on, the result has what there was until then, and the reason among its violations.
+    file: where the hosts come from, for messages; tell: takes lines for people; live: called once emulated
+    time goes, with what steers it. Raises InputError before anything starts. If the run cannot go on, the result has
+    what there was until then, and the reason among its violations.
     """
     scenario, _ = load_text(spec.label, spec.text, spec.settings)
     world = build_world(spec, Elsewhere())
     places = _placed(spec, world, hosts, file)
-    session = _Session(scenario.name, spec, world, places, hosts, file, show, tell)
+    session = _Session(scenario.name, spec, world, places, hosts, file, show, tell, live)
     if record is None:
         return session.run()
     with open_recorder(record, spec, world) as recorder:
@@ -63,6 +68,11 @@ def deploy(
         if not done.trouble:  # else the record is one that was cut off: good up to there
             recorder.finish({"error": None, "summary": as_json(done)})
     return replace(done, record_error=recorder.error)
+
+
+def give_way() -> None:
+    """Let other processes of this machine, such as hosts, go first from now on: a conductor is never in a hurry."""
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
 
 
 def _placed(spec: RunSpec, world: World, hosts: HostsFile | int, file: str) -> Placement:
@@ -88,6 +98,7 @@ class _Session:
     file: str
     show: Show
     tell: Callable[[str], None]
+    live: Callable[[Steered], None] | None
 
     def run(self) -> Run:
         started_s = time.perf_counter()
@@ -111,7 +122,8 @@ class _Session:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._hear_interrupts, conductor)
-                    if self.show == "auto":
+                    nursery.start_soon(self._live, conductor)
+                    if self.show != "nothing":
                         nursery.start_soon(self._display, conductor)
                     outcome = await conductor.run(self._addresses)
                     nursery.cancel_scope.cancel()
@@ -153,8 +165,13 @@ class _Session:
             async for _ in signals:
                 conductor.interrupt()
 
+    async def _live(self, conductor: Conductor) -> None:
+        await conductor.begin()
+        if self.live is not None:
+            self.live(conductor)
+
     async def _display(self, conductor: Conductor) -> None:
-        terminal = sys.stderr.isatty() and sys.stdout.isatty()
+        terminal = self.show == "auto" and sys.stderr.isatty() and sys.stdout.isatty()
         display = Table() if terminal else Lines(sys.stderr)
         every_s = _SHOW_S if terminal else 2.0
         paced = math.isfinite(self.spec.rate)

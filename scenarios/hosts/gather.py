@@ -8,7 +8,7 @@ record work as they do in one process.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import merge
 from typing import Any, Final, TypeAlias
 
@@ -30,6 +30,8 @@ from emulator.wire.noises import noise_of
 Entry: TypeAlias = tuple[int, str, str, tuple[Any, ...]]
 
 _MOST_BYTES: Final = 1 << 26
+MOST_VIEWS: Final = 1 << 16  # of an actor
+MOST_ENTRIES: Final = 1 << 19  # of a host: far more than happen within a lookahead
 _ENTRY: Final = [int, str, str, tuple]  # what an entry is made of
 _ALIKE: Final = frozenset((ACTOR, OUTSIDE))  # whose records all hosts write alike
 
@@ -49,7 +51,10 @@ class Witness(Engine):
         if bells is not None and not all(0 <= bell < 4 for bell in bells):
             raise WireError(f"it shows a pair of {actor} in Bell states {bells}, which there are not")
         parts = tuple((noise_of(noise), begun_ns, touched_ns) for noise, begun_ns, touched_ns in memories)
-        self._views.setdefault(actor, deque()).append(Snapshot(tuple(r), bells, parts, tuple(dephased)))
+        views = self._views.setdefault(actor, deque())
+        if len(views) >= MOST_VIEWS:
+            raise WireError(f"it shows {len(views)} pairs of {actor} that it has not recorded")
+        views.append(Snapshot(tuple(r), bells, parts, tuple(dephased)))
 
     def snapshot(self, *qubits: QubitId) -> Snapshot:
         """Return what is true of the next pair that an actor records. Raises WireError if nobody has shown it."""
@@ -78,11 +83,15 @@ class Gather:
     """Merges the records of hosts into a history; `now_ns`: how far all of them have come.
 
     What all hosts write alike, such as the begin of a fault, is taken from the first one that is not given up.
+    `actors`: who runs on each host.
     """
 
-    def __init__(self, history: History, hosts: Iterable[str], observed: Iterable[type[Message]]) -> None:
+    def __init__(
+        self, history: History, actors: Mapping[str, Iterable[str]], observed: Iterable[type[Message]]
+    ) -> None:
         self._history = history
-        self._until_ns = dict.fromkeys(hosts, 0)
+        self._actors = {host: _ALIKE.union(names) for host, names in actors.items()}
+        self._until_ns = dict.fromkeys(actors, 0)
         self._left = list(self._until_ns)
         self._last_ns = self._until_ns.copy()  # of what has come, or is not to come any more
         self._entries: dict[str, deque[Entry]] = {host: deque() for host in self._until_ns}
@@ -101,16 +110,24 @@ class Gather:
             for entry in unpacker:
                 self._check(host, entry)
                 entries.append(entry)
+            if len(entries) > MOST_ENTRIES:
+                raise WireError(f"it has told of {len(entries)} records before others have come so far")
         except (ValueError, msgpack.UnpackException) as error:
             raise WireError(f"not a piece of history: {error}") from error
         self._until_ns[host] = max(until_ns, self._until_ns[host])
         self._last_ns[host] = max(until_ns, self._last_ns[host])
         return self._release(min(self._until_ns.values()))
 
+    def check_actor(self, host: str, actor: str) -> None:
+        """Raise WireError unless a host may tell of an actor."""
+        if actor not in self._actors[host]:
+            raise WireError(f"it tells of {actor}, who does not run there")
+
     def _check(self, host: str, entry: Any) -> None:
         if not (isinstance(entry, tuple) and len(entry) == 4 and [*map(type, entry)] == _ENTRY):
             raise WireError("not a piece of history: it has something in it that is no record")
         time_ns, actor, kind, _ = entry
+        self.check_actor(host, actor)
         if time_ns < self._last_ns[host]:
             raise WireError(f"it tells that {actor} recorded {kind!r} at {time_ns} ns, when that was over")
         self._last_ns[host] = time_ns

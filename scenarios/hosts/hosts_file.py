@@ -27,13 +27,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from emulator import Network
+from emulator.wire.credentials import NAME
 from scenarios.load import InputError, message_of
 
 from . import placement
 from .placement import Placement
 
 DEFAULT_PORT: Final = 7411
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 _ADDRESS: Final = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[\w.-]+))(:(?P<port>[0-9]{1,5}))?", re.ASCII)

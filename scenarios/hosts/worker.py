@@ -20,6 +20,7 @@ from emulator.wire.frames import (
     Begun,
     Failed,
     Finish,
+    GoOn,
     Halt,
     Halted,
     Job,
@@ -30,6 +31,8 @@ from emulator.wire.frames import (
     Quiet,
     Records,
     Settle,
+    Stand,
+    Standing,
     Summary,
     View,
 )
@@ -78,6 +81,7 @@ class HostRun:
         if set(homes) != set(self.network.names) or not job.actors.get(me):
             raise ValueError("not every actor is placed, or none here, or some that there is not")
         self._looked_s = time.monotonic()
+        self._planned = len(self.network.faults.injections)  # faults; the rest comes as inputs
         self.trouble: str | None = None  # why the run ended before its end
 
     @property
@@ -141,9 +145,13 @@ class HostRun:
                 case Beat():
                     pass
                 case Halt():
-                    self._halt()
+                    self._conductor.send(Halted(self.share.halt()))
+                case Stand():
+                    self.share.stand(frame.time_ns)
                 case Put():
                     self._put(frame)
+                case GoOn():
+                    self.share.go_on(frame.rate)
                 case Pace():
                     self.share.pace()
                 case _:
@@ -166,20 +174,23 @@ class HostRun:
             case _:
                 raise WireError(f"the conductor says {type(frame).__name__}, which is not for now")
 
-    def _halt(self) -> None:
-        self.network.timeline.pause()
-        self._conductor.send(Halted(max(self.network.timeline.now_ns, self.share.told_ns)))
-
     def _put(self, frame: Put) -> None:
-        if frame.kind:
-            self.network.inputs.schedule(frame.time_ns, frame.kind, *msgspec.msgpack.decode(frame.fields))
-        self.network.timeline.resume()
+        if not self.network.is_draining:
+            try:
+                self.network.inputs.schedule(frame.time_ns, frame.kind, *msgspec.msgpack.decode(frame.fields))
+            except (ValueError, LookupError, TypeError, msgspec.MsgspecError) as error:
+                raise WireError(f"it puts in what cannot be: {error}") from error
 
     # -- what the conductor is told --------------------------------------------------------------------------------
 
     def begun(self) -> None:
         """Say that all actors here have begun."""
         self._conductor.send(Begun())
+        self._conductor.flush()
+
+    def standing(self) -> None:
+        """Say that all is done here up to the instant at which this host was to stand."""
+        self._conductor.send(Standing())
         self._conductor.flush()
 
     def quiet(self, sent: int, received: int) -> None:
@@ -231,7 +242,7 @@ class HostRun:
         now_ns = network.timeline.now_ns
         self._conductor.send(Records(network.history.handed_on_before(now_ns), b""))
         awaited = self.share.awaited
-        self._conductor.send(Progress(now_ns, network.timeline.lag.percentile(99), awaited))
+        self._conductor.send(Progress(self.share.come_ns, network.timeline.lag.percentile(99), awaited))
         self._conductor.flush()
         looked_s, self._looked_s = self._looked_s, time.monotonic()
         has_slept = self._looked_s - looked_s > 4 * _EVERY_S  # then it is no wonder that nothing was heard
@@ -250,7 +261,7 @@ class HostRun:
             self.lost(name, "it takes nothing any more")
 
     def _finish(self, outcome: Outcome, cpu_s: float) -> None:
-        network = self.network
+        network, faults = self.network, self.network.faults.injections
         network.history.close()
         lag = network.timeline.lag
         self._conductor.send(
@@ -261,7 +272,8 @@ class HostRun:
                 network.timeline.events - network.ticks,
                 lag.counts,
                 lag.max_ns,
-                [(injection.fired, injection.begun_ns, injection.ended_ns) for injection in network.faults.injections],
+                [(injection.fired, injection.begun_ns, injection.ended_ns) for injection in faults],
+                [injection.wanted for injection in faults[self._planned :]],
                 cpu_s,
                 self.share.figures(),
             )

@@ -36,10 +36,11 @@ from emulator import (
     Unknown,
     encode,
 )
+from links.arms import Arm
 from links.calibration import Fixed
 from links.heralding import HeraldedState, HeraldedStateModel
 from links.schemes.abstract import AbstractLink
-from links.station import Arm, HeraldingStation
+from links.station import HeraldingStation
 
 PSI_PLUS = HeraldedState((1.0, *(0.0,) * 4, 1.0, *(0.0,) * 4, 1.0, *(0.0,) * 4, -1.0), BellState.PSI_PLUS)
 ARMS_NS = (30_000, 50_000)

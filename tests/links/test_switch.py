@@ -186,7 +186,8 @@ class Star:
         assert self.crashes or "crashes" not in self.network.history.counts
         assert max(self.busy, default=0) <= self.analysers
         assert not self.station._waiting
-        assert len(self.station._queue) == 0
+        assert self.station._analysers is not None
+        assert self.station._analysers.waiting == 0
 
     def told(self, label: str, *kinds: type[Message], side: int = 0) -> list[Any]:
         (circuit,) = (c for c in self.circuits if c.label == label)

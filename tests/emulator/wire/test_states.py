@@ -782,3 +782,16 @@ def test_a_position_that_was_answered_for_to_a_lost_host_can_take_a_pair_again()
     east.serve((20, 4))
     assert [type(frame) for _, frame in line.told()] == [GaveUp, Held, SlotState]
     assert B not in east.qubits
+
+
+def test_a_host_that_asks_or_sends_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.wire.states.MOST_REQUESTS", 3)
+    monkeypatch.setattr("emulator.wire.states.MOST_QUBITS", 2)
+    west, _ = engine_of("west")
+    for position in range(3):
+        west.take("east", Slot(("alice", position, 1), 5, 1))
+    with pytest.raises(WireError, match="3 requests wait here already"):
+        west.take("east", Slot(("alice", 3, 1), 5, 1))
+    west.take("east", state_of(("bob", 0, 1), ("bob", 1, 1)))
+    with pytest.raises(WireError, match="2 qubits are here already"):
+        west.take("east", state_of(("bob", 2, 1)))

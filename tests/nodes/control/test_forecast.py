@@ -11,7 +11,8 @@ import pytest
 from emulator import LinkFigures, RandomStream, StorageLaw
 from links.station import HeraldingStation
 from nodes import QuantumNode
-from nodes.control.forecast import Forecast, NodeFigures, fidelity, forecast
+from nodes.control.forecast import Forecast, fidelity, forecast
+from nodes.control.path import NodeFigures
 from scenarios.build import World
 from scenarios.report import route_json
 from scenarios.run import prepare, run_scenario

@@ -18,7 +18,8 @@ from emulator import LinkFigures, RandomStream
 from links.station import HeraldingStation
 from nodes import Pair, Program, ProgramNode, QuantumNode
 from nodes.circuits import Terms
-from nodes.control.forecast import Forecast, NodeFigures, forecast
+from nodes.control.forecast import Forecast, forecast
+from nodes.control.path import NodeFigures
 from nodes.control.refined import refined
 from scenarios.report import route_json
 from scenarios.run import prepare, run_programs

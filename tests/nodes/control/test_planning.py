@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from emulator import LinkFigures, RandomStream, StorageLaw
-from nodes.control.forecast import NodeFigures
 from nodes.control.messages import Contract
+from nodes.control.path import NodeFigures
 from nodes.control.planning import Foresight, Offer, Shortfall, Way, plan
 from nodes.distillation import Gates
 

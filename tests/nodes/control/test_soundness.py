@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from emulator import Actor, Enquire, Envelope, Figures, Handler, LinkFigures, Message, Network, S, StorageLaw
 from nodes.circuits import Terms
 from nodes.control.controller import Controller
-from nodes.control.forecast import NodeFigures
 from nodes.control.messages import Ask, Contract, Deny, Describe, Ended, Grant, NodeReport, PortReport, Promise
+from nodes.control.path import NodeFigures
 from nodes.control.soundness import flaw_of_figures, flaw_of_promise, flaw_of_report
 from nodes.distillation import Gates
 

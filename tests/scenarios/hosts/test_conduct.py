@@ -31,7 +31,8 @@ class Bench:
         streams = {name: trio.testing.memory_stream_pair()[0] for name in NAMES}
         self.told: list[str] = []
         self.conductor = Conductor(spec, world, actors, streams, tell=self.told.append, limit_s=10.0, goes_on=goes_on)
-        self.conductor._all_ready = self.conductor._going = True
+        self.conductor._all_ready = True
+        self.conductor._going.set()
         self.now_s = 1000.0
 
     def says(self, name: str, frame: Lost | Failed | Progress) -> None:

@@ -270,6 +270,30 @@ def test_an_address_where_nobody_is_is_named_before_anything_starts(folder: Path
     west.line("no run")
 
 
+def test_a_host_takes_work_from_one_conductor_only(folder: Path, start: Start) -> None:
+    west = start("west", "--certificates", str(folder / "certs"), "--conductor", "east")
+    file, path = hosts_file(folder, [west])
+    with pytest.raises(InputError, match="west takes work from east only, not from conductor"):
+        deploy(spec_of(), file, file=path)
+    west.line("takes work from east only")
+
+
+def test_whoever_would_conduct_meanwhile_hears_that_the_host_is_busy(folder: Path, start: Start) -> None:
+    west = start("west", "--certificates", str(folder / "certs"))
+    file, path = hosts_file(folder, [west])
+
+    async def conduct() -> None:
+        mine = Hello(PROTOCOL, version(), "conductor", "conductor")
+        stream = await call(("127.0.0.1", west.port), mine, "west", folder / "certs")
+        with pytest.raises(InputError, match="west is busy with another run"):
+            await trio.to_thread.run_sync(lambda: deploy(spec_of(), file, file=path))
+        await stream.aclose()
+
+    trio.run(conduct)
+    west.line("no run")
+    assert sha256(deploy(spec_of(), file, file=path)) == alone()
+
+
 def test_a_stranger_who_sends_anything_costs_nobody_anything(folder: Path, pair: tuple[Host, Host]) -> None:
     west, east = pair
     with socket.create_connection(("127.0.0.1", west.port)) as stranger:

@@ -141,7 +141,8 @@ def test_records_of_hosts_make_the_history_of_one_process_however_they_come(coun
 
         merged, witness = Elsewhere().history(keep=True), Witness()
         together = Observers(merged, shown(witness))
-        gather = Gather(merged, [host.name for host in hosts], merged.observed_messages)
+        running = {host.name: [a for a, home in homes.items() if home == k] for k, host in enumerate(hosts)}
+        gather = Gather(merged, running, merged.observed_messages)
         deliver(hosts, gather, witness, rng)
 
         assert merged.sha256() == whole.sha256(), f"seed {seed}"
@@ -152,7 +153,7 @@ def test_records_of_hosts_make_the_history_of_one_process_however_they_come(coun
 
 
 def test_nothing_is_in_order_before_all_hosts_have_come_past_it() -> None:
-    gather = Gather(History(), ["east", "west"], [])
+    gather = Gather(History(), {"east": ["alice"], "west": ["bob"]}, [])
     piece = msgpack.packb((5, "alice", "wakes", ())) + msgpack.packb((9, "alice", "wakes", ()))
     assert gather.take("east", 20, piece) == []
     assert gather.take("west", 5, b"") == []
@@ -171,7 +172,7 @@ def entry(time_ns: int, actor: str = "alice") -> tuple[int, str, str, tuple[Any,
 
 
 def test_a_host_that_is_given_up_is_waited_for_no_more_and_what_it_told_stays() -> None:
-    gather = Gather(History(), ["east", "north", "west"], [])
+    gather = Gather(History(), {"east": ["alice"], "north": ["bob"], "west": ["carol"]}, [])
     assert gather.take("east", 5, msgpack.packb(entry(3)) + msgpack.packb(entry(9))) == []
     assert gather.take("north", 20, msgpack.packb(entry(9, "bob"))) == []
     gather.give_up("east")
@@ -185,7 +186,7 @@ def test_a_host_that_is_given_up_is_waited_for_no_more_and_what_it_told_stays() 
 
 
 def test_what_all_write_alike_is_there_once_whoever_is_given_up() -> None:
-    gather = Gather(History(), ["east", "north", "west"], [])
+    gather = Gather(History(), {"east": ["alice"], "north": ["bob"], "west": ["carol"]}, [])
     pieces = [msgpack.packb(entry(time_ns, ACTOR)) for time_ns in (3, 9, 15, 30)]
     found = gather.take("east", 20, b"".join(pieces[:3]))
     found += gather.take("north", 10, b"".join(pieces[:2]))
@@ -200,7 +201,7 @@ def test_what_all_write_alike_is_there_once_whoever_is_given_up() -> None:
 
 
 def test_a_piece_may_be_cut_anywhere() -> None:
-    gather = Gather(History(), ["east"], [])
+    gather = Gather(History(), {"east": ["alice"]}, [])
     piece = b"".join(msgpack.packb((time_ns, "alice", "wakes", ("x" * 40,))) for time_ns in range(5))
     for start in range(0, len(piece), 7):
         gather.take("east", 0, piece[start : start + 7])
@@ -216,6 +217,7 @@ WRONG = {
     "a time that is no number": msgpack.packb(("5", "alice", "wakes", ())),
     "a time that is no whole number": msgpack.packb((5.5, "alice", "wakes", ())),
     "a time that is a truth": msgpack.packb((True, "alice", "wakes", ())),
+    "what is not its to tell": msgpack.packb((5, "bob", "wakes", ())),
     "nobody": msgpack.packb((5, None, "wakes", ())),
     "no kind": msgpack.packb((5, "alice", b"wakes", ())),
     "no fields": msgpack.packb((5, "alice", "wakes", None)),
@@ -229,7 +231,7 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_no_piece_of_history_is_refused(what: str) -> None:
-    gather = Gather(History(), ["east", "west"], [])
+    gather = Gather(History(), {"east": ["alice"], "west": ["bob"]}, [])
     gather.take("east", 3, b"")
     with pytest.raises(WireError):
         gather.take("east", 9, WRONG[what])
@@ -249,7 +251,7 @@ def test_what_is_no_piece_of_history_is_refused(what: str) -> None:
 )
 def test_a_message_that_is_none_is_refused(fields: tuple[Any, ...]) -> None:
     history = History()
-    gather = Gather(history, ["east"], [Greeting])
+    gather = Gather(history, {"east": ["alice"]}, [Greeting])
     with pytest.raises(WireError, match="a message to alice that is none"):
         gather.add((5, "alice", "message", fields))
     assert history.counts == {}
@@ -257,7 +259,7 @@ def test_a_message_that_is_none_is_refused(fields: tuple[Any, ...]) -> None:
 
 def test_messages_that_nobody_observes_need_not_be_known() -> None:
     history = History()
-    Gather(history, ["east"], [Greeting]).add((5, "alice", "message", (1, 2, "x", ("from-the-future", 5))))
+    Gather(history, {"east": ["alice"]}, [Greeting]).add((5, "alice", "message", (1, 2, "x", ("from-the-future", 5))))
     assert history.counts == {"message": 1}
 
 
@@ -285,3 +287,17 @@ def test_a_pair_that_was_not_shown_is_refused() -> None:
 def test_what_cannot_be_true_of_a_pair_is_refused(data: SnapshotData) -> None:
     with pytest.raises(WireError):
         Witness().put("alice", data)
+
+
+def test_whoever_tells_too_much_at_once_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scenarios.hosts.gather.MOST_ENTRIES", 10)
+    monkeypatch.setattr("scenarios.hosts.gather.MOST_VIEWS", 3)
+    gather, witness = Gather(History(), {"east": ["alice"], "west": ["bob"]}, []), Witness()
+    record = msgpack.packb((5, "alice", "wakes", ()))
+    gather.take("east", 0, 10 * record)
+    with pytest.raises(WireError, match="it has told of 11 records"):
+        gather.take("east", 0, record)
+    for number in range(3):
+        witness.put("alice", truth_of(number))
+    with pytest.raises(WireError, match="it shows 3 pairs of alice that it has not recorded"):
+        witness.put("alice", truth_of(4))

@@ -284,9 +284,9 @@ class HostShare:
         return self._settled.task is not None
 
     @property
-    def told_ns(self) -> int:
-        """Return the latest instant before which others count on nothing from here."""
-        return self._clocks.told_ns
+    def come_ns(self) -> int:
+        """Return how far this host has come: where nothing happens for long, it comes further without an event."""
+        return max(self._network.timeline.now_ns, self._clocks.told_ns)
 
     @property
     def shared_engine(self) -> SharedEngine:

@@ -242,7 +242,7 @@ class HostRun:
         now_ns = network.timeline.now_ns
         self._conductor.send(Records(network.history.handed_on_before(now_ns), b""))
         awaited = self.share.awaited
-        self._conductor.send(Progress(now_ns, network.timeline.lag.percentile(99), awaited))
+        self._conductor.send(Progress(self.share.come_ns, network.timeline.lag.percentile(99), awaited))
         self._conductor.flush()
         looked_s, self._looked_s = self._looked_s, time.monotonic()
         has_slept = self._looked_s - looked_s > 4 * _EVERY_S  # then it is no wonder that nothing was heard

@@ -175,6 +175,35 @@ def test_a_host_goes_on_beyond_its_horizon_once_the_other_one_is_given_up() -> N
     assert not any(isinstance(frame, GaveUp | Held) for frame in line.sent)  # there is nobody left to hear it
 
 
+def test_a_host_comes_further_where_nothing_happens() -> None:
+    share = HostShare("here", {"alice": "here", "bob": "there"})
+    network = Network(share=share)
+    for name in ("alice", "bob"):
+        network.add(Actor(name))
+    network.connect("alice", "bob", latency_ns=100)
+    line = Line("there")
+    share.join(network, {"there": line}, Alone(share))
+    seen = []
+    sent = line.send
+
+    def send(frame: Frame) -> None:
+        sent(frame)
+        if isinstance(frame, Clock) and frame.want_ns:
+            assert network.token is not None
+            network.token.run_sync_soon(go_on, frame, idempotent=True)
+
+    def go_on(frame: Clock) -> None:
+        seen.append((network.timeline.now_ns, share.come_ns))
+        if frame.time_ns < 1_000:
+            share._take("there", [Clock(frame.time_ns, 0, END_NS - 1, 0)])  # both have nothing to do, and come closer
+        else:
+            share.give_up("there")
+
+    line.send = send  # type: ignore[method-assign]
+    network.run(for_ns=5_000, drain_ns=100)
+    assert seen == [(1, 100 * k) for k in range(1, 11)]
+
+
 def test_what_still_comes_of_a_host_that_was_given_up_is_ignored() -> None:
     share, network, _, _ = two_hosts()
     share._take("there", [Clock(70, 0, 0, 0)])

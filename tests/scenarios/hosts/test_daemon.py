@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,22 +170,6 @@ def test_a_host_that_is_killed_ends_the_run_and_serves_again_once_it_is_back(
     west.line("the run is over: .*east")
     again, path = hosts_file(folder, [west, start("east", "--certificates", str(folder / "certs"))])
     assert sha256(deploy(spec_of(), again, file=path)) == alone()
-
-
-def test_a_run_goes_on_without_a_host_that_is_lost_if_it_is_to(folder: Path, pair: tuple[Host, Host]) -> None:
-    west, east = pair
-    file, path = hosts_file(folder, [west, east], lost_host="crash")
-    killer = once_it_runs(east, east.process.kill)
-    told: list[str] = []
-    run = deploy(spec_of(for_s=1.0), file, file=path, tell=told.append)
-    killer.join()
-    assert not run.trouble
-    assert run.outcome.emulated_ns == S
-    data = as_json(run)
-    assert list(data["lost_hosts"]) == ["east"]
-    assert [host["name"] for host in data["hosts"]] == ["west"]
-    assert told[-1].startswith("east is lost (")
-    assert told[-1].endswith("actors have crashed for good")
 
 
 def test_a_host_that_hangs_is_awaited_and_said_to_be_and_the_run_ends_at_the_limit(
@@ -361,3 +346,200 @@ def test_a_host_that_cannot_begin_says_why(qie: Any, args: tuple[str, ...], told
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# -- runs that go on without a host ------------------------------------------------------------------------------------
+
+
+Plain = Callable[..., list[Host]]
+Act = Callable[[], object]
+After = Callable[[int, Act], None]
+
+
+@pytest.fixture
+def plain(start: Start) -> Plain:
+    """Return what starts hosts of some names, without certificates."""
+    return lambda *names: [start(name, "--plain") for name in names]
+
+
+@pytest.fixture
+def after_records(monkeypatch: pytest.MonkeyPatch) -> After:
+    """Return what has something done, in the conductor, when so many records have come."""
+
+    def plan(records: int, act: Act) -> None:
+        add, count = Gather.add, itertools.count()
+
+        def add_and_act(gather: Gather, entry: Any) -> None:
+            add(gather, entry)
+            if next(count) == records:
+                act()
+
+        monkeypatch.setattr(Gather, "add", add_and_act)
+
+    return plan
+
+
+def run_on(folder: Path, hosts: list[Host], told: list[str], **keys: Any) -> Run:
+    """Run on hosts, which may be lost."""
+    settings = {"certificates": "", "plain": True, "lost_host": "crash"} | keys
+    record, for_s = settings.pop("record", None), settings.pop("for_s", 1.0)
+    file, path = hosts_file(folder, hosts, **settings)
+    return deploy(spec_of(for_s=for_s), file, file=path, record=record, tell=told.append)
+
+
+def is_whole_without(run: Run, lost: list[str], left: list[str]) -> None:
+    """Assert that a run came to its end without some hosts, and nothing is wrong with it."""
+    data = as_json(run)
+    assert not run.violations
+    assert run.good
+    assert run.outcome.emulated_ns == S
+    assert sorted(data["lost_hosts"]) == lost
+    assert [host["name"] for host in data["hosts"]] == left
+
+
+@pytest.mark.parametrize("name", ["east", "west"])  # the first one is that whose word counts for what all say alike
+def test_a_host_that_is_killed_is_lost_and_the_record_says_so_and_is_not_replayed(
+    folder: Path, plain: Plain, after_records: After, name: str
+) -> None:
+    hosts = plain("east", "west")
+    victim = next(host for host in hosts if host.name == name)
+    after_records(300, victim.process.kill)
+    told: list[str] = []
+    run = run_on(folder, hosts, told, record=folder / "run.rec")
+    is_whole_without(run, [name], [host.name for host in hosts if host is not victim])
+    assert told[-1].startswith(f"{name} is lost (")
+    assert told[-1].endswith("actors have crashed for good")
+    with pytest.raises(InputError, match=rf"at 0\.\d+ s the run lost host {name} \(.*\), .*: no replay"):
+        replay(str(folder / "run.rec"))
+
+
+def test_a_host_that_is_killed_before_emulated_time_begins_is_lost_like_any(folder: Path, plain: Plain) -> None:
+    hosts = plain("east", "north", "west")
+    killer = once_it_runs(hosts[1], hosts[1].process.kill)
+    run = run_on(folder, hosts, [])
+    killer.join()
+    is_whole_without(run, ["north"], ["east", "west"])
+
+
+def test_two_of_three_may_be_lost_at_once(folder: Path, plain: Plain, after_records: After) -> None:
+    hosts = plain("east", "north", "west")
+
+    def kill() -> None:
+        for host in hosts[:2]:
+            host.process.kill()
+
+    after_records(200, kill)
+    is_whole_without(run_on(folder, hosts, []), ["east", "north"], ["west"])
+
+
+def test_a_host_that_hangs_is_lost_and_once_it_wakes_it_ends_its_part_and_serves_the_next_run(
+    folder: Path, plain: Plain, after_records: After
+) -> None:
+    hosts = plain("east", "west")
+    west = hosts[1]
+    after_records(200, lambda: os.kill(west.process.pid, signal.SIGSTOP))
+    is_whole_without(run_on(folder, hosts, [], limit_s=1.0), ["west"], ["east"])
+    os.kill(west.process.pid, signal.SIGCONT)
+    assert "the run is over: given up: nothing was heard of it for 1 s" in west.line("over|Traceback")
+    again = run_on(folder, hosts, [], for_s=0.2)
+    assert sha256(again) == alone()
+
+
+def test_ctrl_c_and_a_loss_at_once_end_the_span_at_one_instant_of_whoever_is_left(
+    folder: Path, plain: Plain, after_records: After
+) -> None:
+    hosts = plain("east", "north", "west")
+
+    def interrupt_and_kill() -> None:
+        signal.raise_signal(signal.SIGINT)
+        hosts[0].process.kill()
+
+    after_records(100, interrupt_and_kill)
+    run = run_on(folder, hosts, [], for_s=600.0)
+    assert run.outcome.interrupted
+    assert run.good
+    assert run.world.network.history.counts["input"] == 1
+
+
+class Relay:
+    """Stands before a host, and can cut the connections of other hosts to it, but not those of the conductor."""
+
+    def __init__(self, listener: socket.socket, port: int) -> None:
+        self._listener = listener
+        self._port = port
+        self._ends: list[socket.socket] = []
+        self._between: list[socket.socket] = []  # those of other hosts
+        self._passes = threading.Event()
+        self._passes.set()
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = self._listener.accept()
+                host = socket.create_connection(("127.0.0.1", self._port))
+                self._ends += caller, host
+                first = caller.recv(1 << 16)
+                host.sendall(first)
+                is_between = b"conductor" not in first
+                if is_between:
+                    self._between += caller, host
+                for way in ((caller, host), (host, caller)):
+                    self._threads.append(threading.Thread(target=self._carry, args=(*way, is_between)))
+                    self._threads[-1].start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, is_between: bool) -> None:  # noqa: FBT001
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if is_between:
+                    self._passes.wait()
+                sink.sendall(data)
+        _shut(source, sink)
+
+    def cut(self) -> None:
+        """End the connections between hosts."""
+        _shut(*self._between)
+
+    def swallow(self) -> None:
+        """Let nothing pass between hosts any more, without a word."""
+        self._passes.clear()
+
+    def end(self) -> None:
+        """End everything."""
+        self._passes.set()
+        _shut(self._listener, *self._ends)
+        for thread in self._threads:
+            thread.join()
+        for end in self._ends:
+            end.close()
+
+
+def _shut(*ends: socket.socket) -> None:
+    for end in ends:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def relayed(host: Host) -> Iterator[Relay]:
+    """Have all that comes to a host go over a relay."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        relay, host.port = Relay(listener, host.port), listener.getsockname()[1]
+        try:
+            yield relay
+        finally:
+            relay.end()
+
+
+@pytest.mark.parametrize("how", ["cut", "swallow"])
+def test_of_two_hosts_that_cannot_reach_each_other_the_later_name_is_lost_and_ends_its_part(
+    folder: Path, plain: Plain, after_records: After, how: str
+) -> None:
+    hosts = plain("east", "north", "west")
+    west = hosts[2]
+    with relayed(west) as relay:  # of two hosts the first one calls
+        after_records(200, getattr(relay, how))
+        run = run_on(folder, hosts[::2], [], limit_s=1.0 if how == "swallow" else 30.0)
+        is_whole_without(run, ["west"], ["east"])
+        assert "the run is over: given up: east cannot reach it: " in west.line("over|Traceback")

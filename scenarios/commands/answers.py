@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -72,6 +73,11 @@ def seconds(option: str, value: float) -> float:
     return value
 
 
-def needs(command: str, extra: str, error: ImportError) -> InputError:
-    """Return what is to be raised for a package that an extra brings."""
-    return InputError([f"{command} needs the package {error.name}: install quantum-internet-emulator[{extra}]"])
+@contextmanager
+def needing(extra: str, command: str) -> Iterator[None]:
+    """Import for a command what an extra brings. Raises InputError that names what is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        text = f"{command} needs the package {error.name}: install quantum-internet-emulator[{extra}]"
+        raise InputError([text]) from None

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from scenarios.load import InputError
 
-from .answers import AsJson, needs, say, show
+from .answers import AsJson, needing, say, show
 from .running import AS_USUAL, Running
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def deploy(scenario: str, *, hosts: str | None = None, local: int | None = None,
         raise InputError(["expected either --hosts FILE, or --local N for N processes on this machine"])
     if local is not None and not 1 <= local <= _PROCESSES_MAX:
         raise InputError([f"--local {local}: expected a number of processes from 1 to {_PROCESSES_MAX}"])
-    _check_packages("qie deploy")
+    with needing("hosts", "qie deploy"):
+        import greenback  # noqa: F401, PLC0415
     from scenarios.hosts import deploy as deploying  # noqa: PLC0415  (keeps --help fast)
     from scenarios.hosts.hosts_file import read_hosts  # noqa: PLC0415
 
@@ -50,13 +51,6 @@ def deploy(scenario: str, *, hosts: str | None = None, local: int | None = None,
             hear(steered)
 
     return running.finish(deploying.deploy(spec, where, file=hosts or "", **ways | {"live": begin}))
-
-
-def _check_packages(command: str) -> None:
-    try:
-        import greenback  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise needs(command, "hosts", error) from None
 
 
 def host(
@@ -92,7 +86,8 @@ def host(
         raise InputError(["expected either --certificates FOLDER, or --plain for connections on the loopback only"])
     if not 0 <= port < _PORTS:
         raise InputError([f"--port {port}: expected a number from 0 to {_PORTS - 1}"])
-    _check_packages("qie host")
+    with needing("hosts", "qie host"):
+        import greenback  # noqa: F401, PLC0415
     from emulator.wire.credentials import CredentialsError  # noqa: PLC0415  (keeps --help fast)
     from emulator.wire.security import server_context  # noqa: PLC0415
     from scenarios.hosts.daemon import Daemon  # noqa: PLC0415
@@ -137,10 +132,8 @@ def certs(
     """
     from emulator.wire.credentials import CredentialsError  # noqa: PLC0415  (keeps --help fast)
 
-    try:
+    with needing("hosts", "qie certs"):
         from emulator.wire import certificates  # noqa: PLC0415
-    except ImportError as error:
-        raise needs("qie certs", "hosts", error) from None
     try:
         issued = certificates.create(Path(folder), name, days=days, renew=renew)
     except CredentialsError as error:

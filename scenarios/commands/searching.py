@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from scenarios.load import InputError
 
-from .answers import For, JsonFile, Set, code, needs, seconds, tell
+from .answers import For, JsonFile, Set, code, needing, seconds, tell
 
 if TYPE_CHECKING:
     from scenarios import campaign
@@ -59,10 +59,8 @@ def chaos(
     span_s = seconds("--for", for_)
     if runs < 1 or jobs < 0:
         raise InputError([f"--runs {runs} --jobs {jobs}: expected at least 1 run, and no negative number of processes"])
-    try:
+    with needing("campaign", "qie chaos"):
         from scenarios import campaign  # noqa: PLC0415
-    except ImportError as error:
-        raise needs("qie chaos", "campaign", error) from None
     from emulator.faults import kinds  # noqa: PLC0415
 
     for name in kind:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emulator import Outcome
+from emulator.time import LagHistogram
 from scenarios.hosts.deploy import deploy
 from scenarios.load import InputError, read
 from scenarios.replay import replay
-from scenarios.report import Run, as_json
+from scenarios.report import Run, Work, as_json, summary
 from scenarios.run import run_scenario
 from scenarios.spec import RunSpec
 
@@ -119,3 +122,17 @@ def test_bad_options_are_refused_in_one_line(qie: Any, args: tuple[str, ...], to
     assert done.returncode == 2
     assert done.stderr.startswith(f"qie: {told}")
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_left_over_without_a_lost_host_is_shown_and_is_no_failure() -> None:
+    run = run_scenario("chain", for_s=0.01, seed=7, settings=_CHAIN)
+    leaky = replace(run, outcome=Outcome(10_000_000, interrupted=False, leaks={"chain-1 circuits": 1}))
+    assert not leaky.good
+    assert "LEAK: 1 chain-1 circuits" in summary(leaky)
+    without = replace(leaky, work=Work(1, LagHistogram(), lost={"east": "the connection broke"}))
+    assert without.good
+    assert as_json(without)["leaks"] == {"chain-1 circuits": 1}
+    lines = list(summary(without))
+    assert "  east: lost, its actors have crashed for good: the connection broke" in lines
+    assert "LEFT OVER: 1 chain-1 circuits" in lines
+    assert not any(line.startswith("LEAK") for line in lines)

@@ -30,7 +30,6 @@ from emulator.wire.frames import (
     Quiet,
     Ready,
     Records,
-    Settle,
     Standing,
     Summary,
     View,
@@ -43,6 +42,7 @@ from scenarios.spec import RunSpec
 
 from . import placement, totals
 from .gather import Gather, Witness
+from .settling import Settling
 from .steering import Steering
 from .worker import plan_digest
 
@@ -74,7 +74,6 @@ class HostState:
     now_ns: int = 0
     lag_ns: int = 0
     awaited: list[str] = field(default_factory=list)
-    quiet: Quiet | None = None
     summary: Summary | None = None
     failed: str | None = None
     crashed: bool = False  # because of an error of an actor, which is no loss of a host
@@ -105,12 +104,11 @@ class Conductor:
         self.lost: dict[str, str] = {}  # hosts that were given up, and why
         network = self.world.network
         self.gather = Gather(network.history, self._actors, network.history.observed_messages)
-        self._wave = 0
-        self._before: list[Quiet] = []
         self._come: list[int] = []  # how far hosts had come when one came further last, and when that was
         self._came_s = 0.0
         self._standstill: str | None = None
         self._changed = trio.Event()
+        self._settling = Settling(self.hosts, self._say)
         self.steering = Steering(self.hosts, spec.rate, say=self._say, tell=tell)
         self._all_ready = self._finishing = self._over = False
         self._going = trio.Event()
@@ -136,7 +134,7 @@ class Conductor:
                 self._say(Pace())
                 self._going.set()
                 started_s = time.perf_counter()
-                await self._until(self._is_settled, None)
+                await self._until(self._settling.is_over, None)
                 self.wall_s = time.perf_counter() - started_s
                 self._finishing = True
                 self._say(Finish())
@@ -254,9 +252,7 @@ class Conductor:
         for host in self.hosts.values():
             host.blames.pop(name, None)
         self.steering.give_up(name)
-        self._wave += 1  # what hosts have said of messages to and from that one does not count
-        self._before = []
-        self._say(Settle(self._wave))
+        self._settling.give_up(name)
 
     async def _watch(self) -> None:
         """Look now and then who is silent, and say whom the run waits for."""
@@ -314,21 +310,6 @@ class Conductor:
         """Return how long nobody may come further: slow time takes its time, and whoever is silent is lost before."""
         return self._limit_s / min(1.0, self.steering.rate) + _GRACE_S
 
-    def _is_settled(self) -> bool:
-        """Return whether nothing goes on anywhere, and nothing is under way: twice in a row with the same counts."""
-        tellings = [host.quiet for host in self.hosts.values()]
-        known = [telling for telling in tellings if telling is not None]
-        if len(known) < len(tellings) or any(telling.wave != self._wave for telling in known):
-            return False
-        if sum(t.sent for t in known) != sum(t.received for t in known):
-            return False
-        if self._wave and known == self._before:
-            return True
-        self._wave += 1
-        self._before = [msgspec.structs.replace(telling, wave=self._wave) for telling in known]
-        self._say(Settle(self._wave))
-        return False
-
     def _say(self, frame: Frame) -> None:
         for host in self.hosts.values():
             host.peer.send(frame)
@@ -381,7 +362,7 @@ class Conductor:
             case Ready():
                 host.ready = frame
             case Quiet():
-                host.quiet = frame
+                self._settling.hear(name, frame)
             case Halted() | Standing():
                 self.steering.hear(name, frame)
             case Summary():

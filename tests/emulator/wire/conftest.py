@@ -30,5 +30,5 @@ def other_deployment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# `pytest tests/emulator/wire/test_fuzzing.py --hypothesis-profile=fuzz`: as many inputs for each test as issue 5 wants.
+# `pytest tests/emulator/wire/test_fuzzing.py --hypothesis-profile=fuzz`: 100 000 inputs for each test.
 settings.register_profile("fuzz", max_examples=100_000, deadline=None, derandomize=False, print_blob=True)

@@ -448,7 +448,7 @@ def test_a_host_that_hangs_is_lost_and_once_it_wakes_it_ends_its_part_and_serves
 def test_ctrl_c_and_a_loss_at_once_end_the_span_at_one_instant_of_whoever_is_left(
     folder: Path, plain: Plain, after_records: After
 ) -> None:
-    hosts = plain("east", "north", "west")
+    hosts = plain("east", "west")
 
     def interrupt_and_kill() -> None:
         signal.raise_signal(signal.SIGINT)

@@ -275,8 +275,8 @@ class Network:
         try:
             # All begin at one instant, which takes a while and is not to count as lag.
             await self.timeline.sleep_until(1, rank=LAST_RANK)
-            await self.share.together()
-            self.timeline.rate = self._rate
+            wall_ns = await self.share.together()
+            self.timeline.go_on(self.timeline.now_ns, self._rate, wall_ns=wall_ns)
             await self.timeline.sleep_until(max(1, for_ns), rank=LAST_RANK)
             self.ticks += 2
         except KeyboardInterrupt:

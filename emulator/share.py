@@ -32,8 +32,8 @@ class Share(Protocol):
     async def enter(self) -> None:
         """Make ready a task in which actors act."""
 
-    async def together(self) -> None:
-        """Wait until all have begun, so that the wall clock paces them from one moment on."""
+    async def together(self) -> int | None:
+        """Wait until all have begun; return what the wall clock shows, in ns, when time goes on (None: now)."""
 
     async def end(self) -> None:
         """End, before all that goes on is cancelled."""
@@ -70,8 +70,9 @@ class Whole:
     async def enter(self) -> None:
         """Need nothing."""
 
-    async def together(self) -> None:
+    async def together(self) -> int | None:
         """Wait for nobody."""
+        return None
 
     async def end(self) -> None:
         """Leave nothing undone."""

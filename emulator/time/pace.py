@@ -41,11 +41,11 @@ class Pace:
             return now_ns
         return max(now_ns, int(min((time.monotonic_ns() - self._origin_ns) * self.rate, END_NS)))
 
-    def restart(self, time_ns: int, rate: float | None = None) -> None:
-        """Let an emulated instant be due just now, and time go on from there, at a new rate if one is given."""
+    def restart(self, time_ns: int, rate: float | None = None, *, wall_ns: int | None = None) -> None:
+        """Let an emulated instant be due now, or when the wall clock shows so much, at a new rate if one is given."""
         if rate is not None:
             self.rate = _checked(rate)
-        self._origin_ns = time.monotonic_ns() - int(time_ns / self.rate)
+        self._origin_ns = (time.monotonic_ns() if wall_ns is None else wall_ns) - int(time_ns / self.rate)
         if self._paused_ns is not None:
             self._paused_ns = time_ns
 

@@ -226,16 +226,16 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
     def rate(self, rate: float) -> None:
         self.go_on(self._without_lag_ns(), rate)
 
-    def go_on(self, from_ns: int, rate: float) -> None:
-        """Let an instant be due now and time go on from there at a rate, as on all hosts that do so at once.
+    def go_on(self, from_ns: int, rate: float, *, wall_ns: int | None = None) -> None:
+        """Let time go on from an instant at a rate, now or when the wall clock (CLOCK_MONOTONIC) shows so much.
 
-        Raises as `rate` does.
+        Several hosts do so at once, where it takes them longer or shorter to hear of it. Raises as `rate` does.
         """
-        self._pace.restart(from_ns, rate)
+        self._pace.restart(from_ns, rate, wall_ns=wall_ns)
         self._paced = self._pace.rate != math.inf
         self._limit_ns = _STOP
         if self._timer is not None:
-            self._go_on_from(from_ns)
+            self._go_on_from(from_ns, wall_ns)
 
     @property
     def horizon_ns(self) -> int:
@@ -486,12 +486,12 @@ class Timeline(trio.abc.Clock, trio.abc.Instrument):
         next_ns = min(self._heap[0][0] if self._heap else NEVER_NS, self._deadline_ns)
         return max(self.now_ns, min(self._pace.emulated_ns(self.now_ns), next_ns))
 
-    def _go_on_from(self, time_ns: int) -> None:
+    def _go_on_from(self, time_ns: int, wall_ns: int | None = None) -> None:
         if self._paced:
             self._garbage.calm()
         else:
             self._garbage.restore()
-        self._pace.restart(time_ns)  # afterwards: to collect garbage took its time
+        self._pace.restart(time_ns, wall_ns=wall_ns)  # afterwards: to collect garbage took its time
 
     def _assert_fresh(self, runs: int) -> None:
         if self._runs > runs:

@@ -5,7 +5,9 @@ Actors are named by their place among the sorted names, which all hosts share. A
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
 
 from emulator.faults.schedule import Wanted
 
@@ -14,6 +16,7 @@ from .framing import Codec, Frame
 # An instant and a rank: see `Timeline`.
 Moment: TypeAlias = tuple[int, int]
 QubitName: TypeAlias = tuple[str, int, int]
+Soon: TypeAlias = Annotated[float, Meta(ge=0.0, le=60.0)]  # seconds
 # A model of storage noise: its kind, and the numbers that it is made of.
 NoiseData: TypeAlias = tuple[str, list[float]]
 # A qubit of a state: name, noise, begin of storage, last touched (ns), loaded, what is left of its coherences, and how
@@ -151,7 +154,12 @@ class Begun(Frame, frozen=True, tag="begun"):
 
 
 class Pace(Frame, frozen=True, tag="pace"):
-    """All have begun everywhere: let the wall clock pace emulated time from now on."""
+    """All have begun everywhere: let the wall clock pace emulated time, some seconds from now.
+
+    Who hears of it later has less time left, so that all begin at one moment.
+    """
+
+    after_s: Soon = 0.0
 
 
 class Records(Frame, frozen=True, tag="records"):
@@ -223,9 +231,10 @@ class Put(Frame, frozen=True, tag="put"):
 
 
 class GoOn(Frame, frozen=True, tag="go-on"):
-    """Go on from where all stand, at a rate."""
+    """Go on from where all stand, at a rate, some seconds from now (see `Pace`)."""
 
     rate: float
+    after_s: Soon = 0.0
 
 
 class Summary(Frame, frozen=True, tag="summary"):

@@ -88,7 +88,8 @@ class HostShare:
         self._blocked: list[Place] = []  # operations that wait for their turn
         self._settled = Place()
         self._portals = Portals()
-        self._is_over = self._finished = self._paced = False
+        self._is_over = self._finished = False
+        self._starts_ns: int | None = None
         self._stop_ns = END_NS  # the last instant that may happen here, whatever the others' clocks
         self._is_to_stand = False
         self.promises = 0  # positions told
@@ -155,7 +156,7 @@ class HostShare:
         """Let the present task, and those that it starts, wait in the middle of an event."""
         await self._portals.enter()
 
-    async def together(self) -> None:
+    async def together(self) -> int | None:
         """Wait until the conductor says that all have begun; until then others may have to hear of this clock."""
         gc.collect()  # which takes a while here, and another there
         gc.freeze()
@@ -163,15 +164,16 @@ class HostShare:
         self._blocked.append(place)
         self._conductor.begun()
         with self._network.timeline.hold(still=True):
-            while not self._paced:
+            while self._starts_ns is None:
                 self._tell(now, {}, stuck=True)
                 await place.park()
         self._blocked.remove(place)
         self._set_milestone(now)
+        return self._starts_ns
 
-    def pace(self) -> None:
-        """Hear that all have begun."""
-        self._paced = True
+    def pace(self, wall_ns: int) -> None:
+        """Hear that all have begun, and what the wall clock shows when time goes on."""
+        self._starts_ns = wall_ns
         for place in self._blocked:
             place.wake()
 
@@ -231,11 +233,11 @@ class HostShare:
         self._look_again()
         self._network.timeline.open_gate()  # whatever is looked at: it may stand there already
 
-    def go_on(self, rate: float) -> None:
-        """Go on from there, at a rate; the others do so now, too."""
+    def go_on(self, rate: float, wall_ns: int) -> None:
+        """Go on from there, at a rate, when the wall clock shows so much; the others do so then, too."""
         from_ns, self._stop_ns = self._stop_ns, END_NS
         self._raise_horizon()
-        self._network.timeline.go_on(from_ns, math.inf if self._network.is_draining else rate)
+        self._network.timeline.go_on(from_ns, math.inf if self._network.is_draining else rate, wall_ns=wall_ns)
         self._look_again()
 
     def _stop_at(self, time_ns: int) -> None:

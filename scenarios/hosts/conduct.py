@@ -22,6 +22,7 @@ from emulator.wire.frames import (
     Failed,
     Finish,
     Go,
+    GoOn,
     Halted,
     Job,
     Lost,
@@ -49,6 +50,7 @@ from .worker import plan_digest
 _LOOK_S: Final = 0.25
 _CREEP: Final = 0.1  # times real time: slower than that is told even if nobody waits for real time
 _LAST_WORDS_S: Final = 1.0
+_HEAD_START_S: Final = 0.05  # from the word that time goes on to when it does, so that all have heard of it
 _GRACE_S: Final = 2.0  # beyond the limit: so that it is known who is silent before all that wait for it give up
 
 
@@ -133,7 +135,7 @@ class Conductor:
                 await self._until(lambda: all(host.begun for host in self.hosts.values()), "to begin")
                 self._say(Pace())
                 self._going.set()
-                started_s = time.perf_counter()
+                started_s = time.perf_counter() + (_HEAD_START_S if math.isfinite(self.spec.rate) else 0.0)
                 await self._until(self._settling.is_over, None)
                 self.wall_s = time.perf_counter() - started_s
                 self._finishing = True
@@ -311,7 +313,10 @@ class Conductor:
         return self._limit_s / min(1.0, self.steering.rate) + _GRACE_S
 
     def _say(self, frame: Frame) -> None:
+        start_s = time.monotonic() + _HEAD_START_S
         for host in self.hosts.values():
+            if isinstance(frame, Pace | GoOn):  # a host that hears of it may take the processor from whoever tells
+                frame = msgspec.structs.replace(frame, after_s=max(0.0, start_s - time.monotonic()))
             host.peer.send(frame)
             host.peer.flush()
 

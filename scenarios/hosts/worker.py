@@ -151,9 +151,9 @@ class HostRun:
                 case Put():
                     self._put(frame)
                 case GoOn():
-                    self.share.go_on(frame.rate)
+                    self.share.go_on(frame.rate, _later_ns(frame.after_s))
                 case Pace():
-                    self.share.pace()
+                    self.share.pace(_later_ns(frame.after_s))
                 case _:
                     self._end(frame)
         self._conductor.flush()
@@ -278,6 +278,10 @@ class HostRun:
                 self.share.figures(),
             )
         )
+
+
+def _later_ns(after_s: float) -> int:
+    return time.monotonic_ns() + round(after_s * 1e9)
 
 
 def plan_digest(network: Network) -> str:

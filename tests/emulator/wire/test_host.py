@@ -23,7 +23,7 @@ class Alone:
         self._share = share
 
     def begun(self) -> None:
-        trio.lowlevel.current_trio_token().run_sync_soon(self._share.pace)
+        trio.lowlevel.current_trio_token().run_sync_soon(self._share.pace, 0)
 
     def quiet(self, sent: int, received: int) -> None:
         trio.lowlevel.current_trio_token().run_sync_soon(self._share.finish)

@@ -16,6 +16,7 @@ from .build import World
 from .invariants import Violation
 
 _MS = 1e6
+_FEW = 6  # of what is left over when a host is lost: the rest is in the JSON
 _FEWEST = 5  # with fewer samples a mean fidelity says too little to be shown
 
 
@@ -176,11 +177,18 @@ def summary(run: Run, *, most: int = 12) -> Iterator[str]:
         yield f"{data['crashes']} lives of actors ended by an error"
     if data["lost_messages"]:
         yield f"{data['lost_messages']} messages were lost in full queues"
-    for what, count in data["leaks"].items():
-        # Who has lost their partners for good cannot give back what takes both, no more than on one process.
-        yield f"{'LEFT OVER' if data['lost_hosts'] else 'LEAK'}: {count} {what}"
+    yield from _left_over_lines(data["leaks"], lost=bool(data["lost_hosts"]))
     for violation in data["violation_details"]:
         yield from _violation_lines(violation)
+
+
+def _left_over_lines(leaks: dict[str, int], *, lost: bool) -> Iterator[str]:
+    lines = [f"{count} {what}" for what, count in leaks.items()]
+    if lost and lines:  # who has lost their partners for good cannot give back what takes both: it is no mistake
+        more = f", and {len(lines) - _FEW} more: see `leaks` of --json" if len(lines) > _FEW else ""
+        yield f"LEFT OVER: {', '.join(lines[:_FEW])}{more}"
+    elif lines:
+        yield from (f"LEAK: {line}" for line in lines)
 
 
 def _host_lines(hosts: list[dict[str, Any]], lost: dict[str, str]) -> Iterator[str]:

@@ -150,3 +150,14 @@ def test_what_is_wrong_is_told_and_changes_nothing(start: Start, tmp_path: Path)
     assert [entry.kind for entry in Recording(record).inputs()] == ["interrupt"]
     wrong = [line.split(":")[0] for line in person.told if not line.startswith("the cut")]
     assert wrong == ["fault loss", "fault loss", "hum"]
+
+
+@pytest.mark.parametrize("command", [("run", "chain"), ("deploy", "chain", "--local", "2")])
+def test_standard_input_steers_a_run_with_live(qie: Any, command: tuple[str, ...]) -> None:
+    done = qie(*command, "--live", "--for", "1000", said="hum\npause\nrate max\nresume\nstop\n")
+    assert done.returncode == 130
+    assert "(interrupted)" in done.stdout
+    assert "qie: hum: there is no such command" in done.stderr
+    assert "qie: paused at " in done.stderr or command[0] == "deploy"  # there all of it may come before all stand
+    assert "on as fast as possible" in done.stderr
+    assert "Traceback" not in done.stderr

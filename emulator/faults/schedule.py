@@ -117,11 +117,16 @@ class Schedule:
         """Put a fault on the schedule. Raises FaultError that says what is wrong with it and what would be right."""
         injection = self._planned(Wanted(kind, target, attributes, probability, start_ns, end_ns, name))
         self.injections.append(injection)
-        timeline, alarms, order = self._scene.timeline, injection.alarms, injection.active.order
-        alarms.append(timeline.alarm(injection.start_ns, self._event, self._begin, injection, rank=_BEGIN_RANK + order))
+        self._plan(injection.start_ns, self._begin, injection, _BEGIN_RANK)
         if injection.end_ns is not None:
-            alarms.append(timeline.alarm(injection.end_ns, self._event, self._end, injection, rank=_END_RANK + order))
+            self._plan(injection.end_ns, self._end, injection, _END_RANK)
         return injection
+
+    def _plan(self, time_ns: int, fn: Callable[[Injection], None], injection: Injection, rank: int) -> None:
+        timeline, rank = self._scene.timeline, rank + injection.active.order
+        if time_ns == timeline.now_ns:  # what is done at this instant has been done, and other hosts count on that
+            rank = max(rank, timeline.rank)
+        injection.alarms.append(timeline.alarm(time_ns, self._event, fn, injection, rank=rank))
 
     def note(self, wanted: Wanted) -> None:
         """Add a fault that has acted elsewhere, so that it can be accounted for. Raises FaultError."""
@@ -155,13 +160,7 @@ class Schedule:
 
     def end(self, injection: Injection) -> None:
         """End a fault as soon as possible: within a run that is the next event, at the present instant."""
-        self._scene.timeline.at(
-            max(self._scene.timeline.now_ns, 1),
-            self._event,
-            self._end,
-            injection,
-            rank=_END_RANK + injection.active.order,
-        )
+        self._plan(max(self._scene.timeline.now_ns, 1), self._end, injection, _END_RANK)
 
     def heal(self) -> None:
         """End all faults, for good."""

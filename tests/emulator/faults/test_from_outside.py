@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from emulator import MS, FaultError, Input, Network
+from emulator import MS, Actor, FaultError, Input, Network
 from emulator.inputs import INPUT, OUTSIDE
+from emulator.time import INPUT_RANK
 
 LOSS = ("loss", "alice>bob", {"percent": 50.0})
 
@@ -141,3 +142,20 @@ def test_what_was_scheduled_and_turns_out_to_be_wrong_is_refused_by_a_record(run
     refused = [record for record in network.history.kept or [] if record.kind == "fault refused"]
     assert [record.fields[:2] for record in refused] == [("rain", "name"), ("pause bob", "start")]
     assert network.faults.injections == []
+
+
+def test_a_fault_that_begins_or_ends_amid_an_instant_comes_after_what_was_done_at_it() -> None:
+    network = Network(seed=1)
+    for name in ("a", "b"):
+        network.add(Actor(name))
+    network.connect("a", "b", latency_ns=1_000)
+    moments: list[tuple[str, int, int]] = []
+    for kind in ("fault begins", "fault ends"):
+        network.history.observe(
+            kind, lambda record: moments.append((record.kind, record.time_ns, network.timeline.rank))
+        )
+    network.inputs.schedule(500, "fault", "loss", "a>b", {"percent": 50})
+    network.inputs.schedule(800, "heal")
+    network.run(for_ns=2_000)
+    # Else a host would take back what it has told others: that it has come to the input.
+    assert moments == [("fault begins", 500, INPUT_RANK), ("fault ends", 800, INPUT_RANK)]
